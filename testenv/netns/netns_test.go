@@ -13,7 +13,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(abandonEnv) != "" {
+		abandon()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func prefixes(list ...string) []netip.Prefix {
 	var out []netip.Prefix
