@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Stages 3 and 4: the backend of a packet to a service. Where the ring slot
+ * has not moved the hash alone decides; where it has, the flow table is asked
+ * first:
+ *
+ *   flow in the table, its backend alive    that backend
+ *   TCP SYN                                 current
+ *   settled backend alive                   settled
+ *   otherwise                               current
+ *
+ * and remembers the answer. testenv/model has the same rules in Go.
+ */
+#pragma once
+
+#include "flow.h"
+#include "hash.h"
+#include "maps.h"
+#include "pkt.h"
+
+static __always_inline const struct backend *backend_by_id(__u32 id)
+{
+	return bpf_map_lookup_elem(&backends, &id);
+}
+
+static __always_inline const struct backend *backend_alive(__u32 id)
+{
+	const struct backend *b = id ? backend_by_id(id) : NULL;
+
+	return b && b->alive ? b : NULL;
+}
+
+static __always_inline const struct slot *
+ring_slot(const struct ring_span *span, __u64 hash)
+{
+	__u32 index;
+
+	if (!span->size)
+		return NULL;
+	index = span->offset + hash_index(hash, span->size);
+	return bpf_map_lookup_elem(&slots, &index);
+}
+
+/* The backend that flows from before the last change live on; 0 = none. */
+static __always_inline __u32 slot_settled(const struct ring *ring,
+					  const struct slot *slot, __u64 hash)
+{
+	__u32 settled = slot->settled & ~SLOT_ASK;
+	const struct slot *old;
+
+	if (settled != SLOT_SETTLED_IN_OLD)
+		return settled;
+	old = ring_slot(&ring->old, hash);
+	if (!old)
+		return 0;
+	return old->settled & SLOT_ASK ? old->settled & ~SLOT_ASK
+				       : old->current;
+}
+
+/* What the ring says about a packet, and the backend chosen in the end. */
+struct choice {
+	const struct ring *ring;
+	const struct slot *slot;
+	__u64 hash;
+	__u32 backend;
+};
+
+/* The backend of a packet that no entry knows. */
+static __always_inline __u32 pick_unknown(const struct pkt *p,
+					  const struct choice *c)
+{
+	__u32 settled;
+
+	if (!(c->slot->settled & SLOT_ASK))
+		return c->slot->current;
+	if (p->proto == PROTO_TCP && p->tcp_flags & TCP_SYN)
+		return c->slot->current;
+	settled = slot_settled(c->ring, c->slot, c->hash);
+	return backend_alive(settled) ? settled : c->slot->current;
+}
+
+/*
+ * In a service whose backends also serve others, a reply finds its service
+ * through an entry of its own. Refused where the same client port is busy on
+ * another service of that backend.
+ */
+static __noinline enum verdict pick_reserve_reply(const struct pkt *p,
+						  const struct service *s,
+						  const struct backend *b,
+						  __u32 now)
+{
+	struct endpoint at = {.port_be = b->port_be, .proto = p->proto};
+	const struct origin *origin;
+	struct flow_key k;
+	struct flow *f;
+
+	at.addr = b->addr;
+	origin = bpf_map_lookup_elem(&origins, &at);
+	if (!origin)
+		return VERDICT_DROP_INTERNAL;
+	flow_key_set(&k, &p->saddr, p->sport_be, SCOPE_REPLY | origin->id);
+	f = flow_find(&k, now);
+	if (!f) {
+		if (flow_keep(&k, p, s->id, s->idle_ticks, now) != s->id)
+			return VERDICT_DROP_REPLY_CONFLICT;
+		return VERDICT_CONTINUE;
+	}
+	if (f->value != s->id)
+		return VERDICT_DROP_REPLY_CONFLICT;
+	flow_refresh(f, p, s->idle_ticks, now);
+	return VERDICT_CONTINUE;
+}
+
+/* Asks the flow table first and remembers what it did not know. */
+static __noinline enum verdict
+pick_remembered(const struct pkt *p, const struct service *s, struct choice *c)
+{
+	__u32 now = now_ticks();
+	enum verdict v = VERDICT_CONTINUE;
+	const struct backend *b;
+	struct flow_key k;
+	struct flow *f;
+
+	flow_key_set(&k, &p->saddr, p->sport_be, s->id);
+	f = flow_find(&k, now);
+	if (f && backend_alive(f->value))
+		c->backend = f->value;
+	else
+		c->backend = pick_unknown(p, c);
+	b = backend_alive(c->backend);
+	if (!b)
+		return VERDICT_DROP_NO_BACKEND;
+	if (s->shared_replies)
+		v = pick_reserve_reply(p, s, b, now);
+	if (v != VERDICT_CONTINUE)
+		return v;
+	if (!f) {
+		c->backend = flow_keep(&k, p, c->backend, s->idle_ticks, now);
+		return VERDICT_CONTINUE;
+	}
+	if (f->value != c->backend)
+		f->value = c->backend;
+	flow_refresh(f, p, s->idle_ticks, now);
+	return VERDICT_CONTINUE;
+}
+
+/* Whether this packet's backend may depend on what its flow did before. */
+static __always_inline int pick_asks(const struct service *s,
+				     const struct slot *slot)
+{
+	if (s->track == TRACK_MOVED)
+		return !!(slot->settled & SLOT_ASK);
+	return s->track == TRACK_ALWAYS;
+}
+
+/* Fills choice->backend and returns its entry, or a reason to drop. */
+static __always_inline enum verdict pick(const struct pkt *p,
+					 const struct service *s,
+					 struct choice *c,
+					 const struct backend **backend)
+{
+	__u32 ring_id = s->ring;
+	enum verdict v;
+
+	c->ring = bpf_map_lookup_elem(&rings, &ring_id);
+	c->hash = flow_hash(p);
+	c->slot = c->ring ? ring_slot(&c->ring->now, c->hash) : NULL;
+	if (!c->slot)
+		return VERDICT_DROP_NO_BACKEND;
+	c->backend = c->slot->current;
+	if (pick_asks(s, c->slot)) {
+		v = pick_remembered(p, s, c);
+		if (v != VERDICT_CONTINUE)
+			return v;
+	}
+	*backend = backend_alive(c->backend);
+	return *backend ? VERDICT_CONTINUE : VERDICT_DROP_NO_BACKEND;
+}
