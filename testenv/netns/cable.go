@@ -2,6 +2,7 @@ package netns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -35,8 +36,7 @@ func (s *space) prepare() error {
 // so that those are usable at once.
 func (e *Env) cable(ctx context.Context, w World) error {
 	for _, l := range w.Links {
-		a, b := e.hosts[l.A.Host].space, e.hosts[l.B.Host].space
-		if err := plug(ctx, a, l.A, b, l.B, l.MTU); err != nil {
+		if err := plug(ctx, e.side(l.A), e.side(l.B), l.MTU); err != nil {
 			return fmt.Errorf("cable %s/%s to %s/%s: %w", l.A.Host, l.A.Device, l.B.Host, l.B.Device, err)
 		}
 	}
@@ -53,34 +53,60 @@ func (e *Env) cable(ctx context.Context, w World) error {
 	return nil
 }
 
+// side is one end of a cable and the namespace it is plugged into.
+type side struct {
+	space *space
+	end   End
+	free  bool // for XDP programs of the caller
+}
+
+func (e *Env) side(end End) side {
+	h := e.hosts[end.Host]
+	return side{space: h.space, end: end, free: h.xdp}
+}
+
 // plug makes a veth pair between two namespaces and waits until both ends
 // carry packets.
-func plug(ctx context.Context, a *space, endA End, b *space, endB End, mtu int) error {
+func plug(ctx context.Context, a, b side, mtu int) error {
 	if mtu == 0 {
 		mtu = defaultMTU
 	}
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.HardwareAddr = endA.Device, mtu, hardwareAddr(endA.MAC)
+	attrs.Name, attrs.MTU, attrs.HardwareAddr = a.end.Device, mtu, hardwareAddr(a.end.MAC)
 	veth := netlink.NewVeth(attrs)
-	veth.PeerName, veth.PeerMTU = endB.Device, uint32(mtu)
-	veth.PeerHardwareAddr = hardwareAddr(endB.MAC)
-	veth.PeerNamespace = netlink.NsFd(b.handle)
-	if err := a.nl.LinkAdd(veth); err != nil {
+	veth.PeerName, veth.PeerMTU = b.end.Device, uint32(mtu)
+	veth.PeerHardwareAddr = hardwareAddr(b.end.MAC)
+	veth.PeerNamespace = netlink.NsFd(b.space.handle)
+	if err := a.space.nl.LinkAdd(veth); err != nil {
 		return fmt.Errorf("make veth pair: %w", err)
 	}
-	a.veths = append(a.veths, veth)
-	for _, side := range []struct {
-		space  *space
-		device string
-	}{{a, endA.Device}, {b, endB.Device}} {
-		if err := side.space.raiseDevice(side.device); err != nil {
+	a.space.veths = append(a.space.veths, veth)
+	// Each step is for both ends before the next one: a veth that comes up
+	// looks once whether its peer has GRO on, and refuses redirected frames
+	// for good if it has not. A program takes offloads away from the peer,
+	// which can then not be set, not even to off.
+	for _, step := range []func(side) error{
+		side.setOffloads,
+		side.attachPass,
+		func(s side) error { return s.space.raiseDevice(s.end.Device) },
+		func(s side) error { return s.space.waitUp(ctx, s.end.Device) },
+	} {
+		if err := errors.Join(step(a), step(b)); err != nil {
 			return err
 		}
 	}
-	if err := a.waitUp(ctx, endA.Device); err != nil {
-		return err
+	return nil
+}
+
+func (s side) setOffloads() error {
+	return s.space.do(func() error { return setOffloads(s.end.Device) })
+}
+
+func (s side) attachPass() error {
+	if s.free {
+		return nil
 	}
-	return b.waitUp(ctx, endB.Device)
+	return s.space.do(func() error { return attachPass(s.end.Device) })
 }
 
 // hardwareAddr returns nil for the zero MAC: the kernel then picks one.
@@ -92,9 +118,6 @@ func hardwareAddr(mac dataplane.MAC) net.HardwareAddr {
 }
 
 func (s *space) raiseDevice(device string) error {
-	if err := s.do(func() error { return setOffloads(device) }); err != nil {
-		return err
-	}
 	link, err := s.nl.LinkByName(device)
 	if err != nil {
 		return fmt.Errorf("find device %s: %w", device, err)
@@ -147,7 +170,7 @@ func (e *Env) addSwitch(ctx context.Context, sw Switch) error {
 	}
 	for i, end := range sw.Ports {
 		port := End{Device: fmt.Sprintf("port%d", i)}
-		if err := plug(ctx, s, port, e.hosts[end.Host].space, end, sw.MTU); err != nil {
+		if err := plug(ctx, side{space: s, end: port}, e.side(end), sw.MTU); err != nil {
 			return fmt.Errorf("plug %s/%s: %w", end.Host, end.Device, err)
 		}
 		link, err := s.nl.LinkByName(port.Device)

@@ -3,7 +3,6 @@ package netns
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -108,33 +107,5 @@ func TestCaptureKeepsVLANTag(t *testing.T) {
 	}, "the tagged frame")
 	if _, err := c.Stop(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestOffloads(t *testing.T) {
-	RequireRoot(t)
-	env := New(t, lan())
-	for _, s := range env.spaces {
-		links, err := s.nl.LinkList()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, l := range links {
-			if l.Type() != "veth" {
-				continue
-			}
-			for _, o := range offloads() {
-				err := s.do(func() error {
-					got, err := ethtool(l.Attrs().Name, o.get, 0)
-					if err == nil && (got != 0) != o.on {
-						err = errors.New("wrong value")
-					}
-					return err
-				})
-				if err != nil {
-					t.Errorf("%s %s: %s: %v", s.name, l.Attrs().Name, o.name, err)
-				}
-			}
-		}
 	}
 }

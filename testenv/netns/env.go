@@ -65,7 +65,7 @@ func (e *Env) addHosts(hosts []Host) error {
 		if err != nil {
 			return err
 		}
-		e.hosts[h.Name] = &HostEnv{name: h.Name, space: s}
+		e.hosts[h.Name] = &HostEnv{name: h.Name, space: s, xdp: h.XDP}
 	}
 	return nil
 }

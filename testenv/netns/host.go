@@ -14,6 +14,7 @@ import (
 type HostEnv struct {
 	name  string
 	space *space
+	xdp   bool // as declared
 }
 
 // Name returns the declared name.

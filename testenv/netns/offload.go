@@ -16,8 +16,9 @@ type offload struct {
 
 // offloads is what a veth needs so that an XDP program may rewrite and
 // redirect its frames: whole checksums, frames no longer than the MTU, and a
-// receiver. A frame that XDP_TX or XDP_REDIRECT puts into a veth is dropped
-// unless the peer polls, which it does with GRO on or a program of its own.
+// receiver. A frame that XDP puts into a veth is dropped unless the peer polls,
+// which it does with GRO on or with a program; the sender's own GRO makes no
+// difference.
 func offloads() []offload {
 	return []offload{
 		{"tso", unix.ETHTOOL_STSO, unix.ETHTOOL_GTSO, false},

@@ -23,7 +23,10 @@ type Host struct {
 	Name string
 	// Forward makes it a router for IPv4 and IPv6.
 	Forward bool
-	Routes  []Route
+	// XDP leaves the host's devices free for XDP programs of the caller.
+	// Any other device has one that passes everything: see attachPass.
+	XDP    bool
+	Routes []Route
 	// Sysctls are set last, over the defaults in sysctl.go: path below
 	// /proc/sys, such as "net/ipv4/ip_nonlocal_bind", to value.
 	Sysctls map[string]string
