@@ -7,6 +7,7 @@
  */
 #include "answer.h"
 #include "classify.h"
+#include "config.h"
 #include "maps.h"
 #include "parse.h"
 #include "pick.h"
@@ -211,6 +212,8 @@ int balancer(struct xdp_md *ctx)
 	enum verdict v = process(ctx, &p);
 
 	count_verdict(v, &p);
+	if (cfg_test)
+		test_verdict = v;
 	return verdict_action(v);
 }
 

@@ -25,9 +25,6 @@ enum flow_limit {
 	TICK_SHIFT = 27, /* 2^27 ns, dataplane.TickDuration */
 };
 
-/* Set by tests that load with cfg_test_clock. */
-volatile __u64 test_clock_ns = 0;
-
 struct flow_key {
 	struct addr client;
 	__u32 scope;
@@ -38,7 +35,7 @@ struct flow_key {
 
 static __always_inline __u64 now_ns(void)
 {
-	return cfg_test_clock ? test_clock_ns : bpf_ktime_get_coarse_ns();
+	return cfg_test ? test_clock_ns : bpf_ktime_get_coarse_ns();
 }
 
 static __always_inline __u32 now_ticks(void)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "config.h"
 #include "maps.h"
 #include "pkt.h"
 
@@ -43,6 +44,8 @@ static __always_inline enum verdict transmit(struct pkt *p,
 	}
 	if (ifindex == p->ctx->ingress_ifindex)
 		return VERDICT_SEND_BACK;
+	if (cfg_test)
+		test_ifindex = ifindex;
 	/* Control names only devices that are in tx_devices. */
 	if (bpf_redirect_map(&tx_devices, ifindex, XDP_DROP) != XDP_REDIRECT)
 		return VERDICT_DROP_INTERNAL;

@@ -117,6 +117,9 @@ type Origin struct {
 	// Shared is set where several services use this backend; the flow
 	// table then says which service a reply belongs to.
 	Shared bool
+	// Idle is the longest of its services' idle times: how long a direct
+	// client is remembered.
+	Idle time.Duration
 }
 
 // OriginKey is a backend's own address, port and protocol.
