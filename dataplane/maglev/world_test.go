@@ -1,0 +1,345 @@
+package maglev
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"steelyard/dataplane"
+)
+
+// world is a packet path in miniature around a Mover: the rules of DESIGN.md's
+// table, a flow table, clients, and an owner that publishes with delay.
+type world struct {
+	fail func(format string, args ...any)
+	rnd  *rand.Rand
+	now  time.Time
+	idle time.Duration
+	size int
+
+	mover *Mover
+	ring  *dataplane.Ring // what the packet path uses
+	saved *dataplane.Ring // a copy made when it was published
+	late  bool            // the mover has a newer one
+
+	members []Entry
+	lastID  dataplane.BackendID
+	dead    map[dataplane.BackendID]bool
+
+	flows []flow
+	table map[int]entry
+	room  int // entries the table holds
+
+	losses bool // run may lose the table
+	// fault breaks one rule, to show that the checks notice.
+	fault string
+	seen  tally
+}
+
+// flow is one client 5-tuple; it carries one flow after the other.
+type flow struct {
+	hash    uint64
+	udp     bool
+	live    bool
+	backend dataplane.BackendID
+	last    time.Time
+	// excused is set when the table lost what this flow needed: its next
+	// packet may go elsewhere.
+	excused bool
+}
+
+type entry struct {
+	backend dataplane.BackendID
+	last    time.Time
+}
+
+// tally shows what a run has exercised.
+type tally struct {
+	packets, begun, kept, excused, lost int
+	byEntry, bySettled, byOld           int
+	changes, resizes, asked             int
+}
+
+func newWorld(seed uint64, flows, room, size int, fail func(string, ...any)) *world {
+	w := &world{
+		fail: fail, rnd: rand.New(rand.NewPCG(seed, 99)), now: time.Unix(1e9, 0), idle: 5 * time.Second, size: size,
+		mover: NewMover(seed), dead: map[dataplane.BackendID]bool{0: true}, table: map[int]entry{}, room: room,
+	}
+	for i := range flows {
+		w.flows = append(w.flows, flow{hash: w.rnd.Uint64(), udp: i%2 == 0})
+	}
+	return w
+}
+
+func (w *world) alive(id dataplane.BackendID) bool { return !w.dead[id] }
+
+// packet sends the next packet of flow k; gone says that the client has closed
+// its flow and begins a new one.
+func (w *world) packet(k int, gone bool) {
+	f := &w.flows[k]
+	w.seen.packets++
+	goesOn := f.live && !gone && w.now.Sub(f.last) <= w.idle && w.alive(f.backend)
+	begins := !f.live || gone || w.now.Sub(f.last) > w.idle
+	excused := f.excused
+	f.excused = false // unless this packet finds no room in the table
+	got := w.route(k, begins && !f.udp)
+	switch {
+	case goesOn && got == f.backend:
+		w.seen.kept++
+	case goesOn && excused:
+		w.seen.excused++
+	case goesOn:
+		w.fail("%v: flow %d (udp %v) moved from %d to %d; slot %+v, entry %+v",
+			w.now, k, f.udp, f.backend, got, w.slot(f.hash), w.table[k])
+	default:
+		w.seen.begun++
+	}
+	f.live, f.backend, f.last = w.alive(got), got, w.now
+}
+
+func (w *world) slot(hash uint64) dataplane.Slot {
+	return w.ring.Slots[dataplane.Index(hash, len(w.ring.Slots))]
+}
+
+// route is DESIGN.md's table, line by line.
+func (w *world) route(k int, syn bool) dataplane.BackendID {
+	f := &w.flows[k]
+	s := w.slot(f.hash)
+	if !s.Ask {
+		return s.Current
+	}
+	w.seen.asked++
+	if e, ok := w.table[k]; ok && w.now.Sub(e.last) <= w.idle && w.alive(e.backend) {
+		w.seen.byEntry++
+		w.table[k] = entry{e.backend, w.now}
+		return e.backend
+	}
+	to := s.Current
+	if settled := w.ring.SettledOf(f.hash); !syn && w.alive(settled) && w.fault != "settled ignored" {
+		to = settled
+		w.seen.bySettled++
+		if s.Settled == dataplane.SettledInOld {
+			w.seen.byOld++
+		}
+	}
+	w.remember(k, to)
+	return to
+}
+
+func (w *world) remember(k int, to dataplane.BackendID) {
+	if w.fault == "nothing remembered" {
+		return
+	}
+	if _, ok := w.table[k]; !ok && len(w.table) >= w.room {
+		if w.rnd.IntN(2) == 0 {
+			w.flows[k].excused = true // not taken
+			return
+		}
+		w.evict()
+	}
+	w.table[k] = entry{to, w.now}
+}
+
+// evict drops one entry. Its flow may move if its slot asks, except where the
+// package promises that it does not: on the current backend of a settled slot.
+func (w *world) evict() {
+	victim := w.rnd.IntN(len(w.flows))
+	for _, ok := w.table[victim]; !ok; _, ok = w.table[victim] {
+		victim = (victim + 1) % len(w.flows)
+	}
+	delete(w.table, victim)
+	w.excuse(victim)
+}
+
+func (w *world) excuse(k int) {
+	f := &w.flows[k]
+	if s := w.slot(f.hash); s.Ask && (s.Settled != s.Current || f.backend != s.Current) {
+		f.excused = true
+	}
+}
+
+// loseTable empties the flow table, as a restart that does not find it does.
+func (w *world) loseTable() {
+	w.seen.lost++
+	for k := range w.flows {
+		if _, ok := w.table[k]; ok {
+			w.excuse(k)
+		}
+	}
+	clear(w.table)
+}
+
+// restart is a new process that finds the ring, and the table or not. Because
+// Restore opens the windows anew, a lost table then costs exactly the flows
+// that do not live where their slot's flows without an entry go.
+func (w *world) restart(lost bool) {
+	w.late = false // what was not published is forgotten
+	w.mover = NewMover(w.mover.seed)
+	w.mover.Restore(w.now, w.idle, w.ring)
+	if !lost {
+		return
+	}
+	w.seen.lost++
+	clear(w.table)
+	for k := range w.flows {
+		f := &w.flows[k]
+		home := w.ring.SettledOf(f.hash)
+		if s := w.slot(f.hash); !w.alive(home) && s.Settled != dataplane.SettledInOld {
+			home = s.Current // as the next Change will see
+		}
+		f.excused = f.excused || f.backend != home
+	}
+}
+
+// setIdle changes the idle time; a flow that had been silent for too long
+// before stays ended.
+func (w *world) setIdle(idle time.Duration) {
+	for k := range w.flows {
+		if f := &w.flows[k]; w.now.Sub(f.last) > w.idle {
+			f.live = false
+		}
+	}
+	w.idle = idle
+}
+
+// change gives the mover the present members.
+func (w *world) change() {
+	if w.mover.Ring() != nil && len(w.mover.Ring().Slots) != w.size {
+		w.seen.resizes++
+	}
+	w.seen.changes++
+	before := w.mover.Ring()
+	made := w.mover.Change(w.now, w.idle, w.size, w.members, w.alive)
+	if made != (before != w.mover.Ring()) {
+		w.fail("Change = %v, but the ring says otherwise", made)
+	}
+	w.late = w.late || made
+	w.check()
+}
+
+func (w *world) publish() {
+	if w.ring != nil && !equalRings(w.ring, w.saved) {
+		w.fail("a published ring was modified")
+	}
+	if !w.late {
+		return
+	}
+	r := w.mover.Ring()
+	w.ring, w.late = r, false
+	w.saved = &dataplane.Ring{Slots: slices.Clone(r.Slots), Old: slices.Clone(r.Old)}
+	w.mover.Published(w.now)
+}
+
+// settle ends the windows whose time has come.
+func (w *world) settle() {
+	at := w.now
+	if w.fault == "settled early" {
+		at = at.Add(w.idle / 2)
+	}
+	if !w.late && w.mover.Settle(at) {
+		w.late = true
+		w.publish()
+	}
+	w.check()
+}
+
+// clear scans the flow table and clears what it allows.
+func (w *world) clear() {
+	if w.late || w.ring == nil {
+		return
+	}
+	disagree := map[int]bool{}
+	for k, e := range w.table {
+		i := dataplane.Index(w.flows[k].hash, len(w.ring.Slots))
+		if w.now.Sub(e.last) <= w.idle && w.alive(e.backend) && e.backend != w.ring.Slots[i].Current {
+			disagree[i] = w.fault != "cleared blindly"
+		}
+	}
+	if w.mover.Clear(func(i int) bool { return disagree[i] }) {
+		w.late = true
+		w.publish()
+	}
+	w.check()
+}
+
+// check holds what every ring must fulfil.
+func (w *world) check() {
+	r := w.mover.Ring()
+	inOld, open, asking := 0, 0, 0
+	for i, s := range r.Slots {
+		if (s.Settled != s.Current) != (w.mover.ends[i] != 0) {
+			w.fail("slot %+v has a window that ends at %d", s, w.mover.ends[i])
+		}
+		if !s.Ask && s.Settled != s.Current {
+			w.fail("slot %+v is settled elsewhere without asking", s)
+		}
+		if s.Settled == dataplane.SettledInOld {
+			inOld++
+		}
+		if s.Settled != s.Current {
+			open++
+		}
+		if s.Ask {
+			asking++
+		}
+	}
+	if (r.Old != nil) != (inOld > 0) || inOld > 0 && inOld != len(r.Slots) {
+		w.fail("%d of %d slots use the old ring, which has %d", inOld, len(r.Slots), len(r.Old))
+	}
+	if (open > 0) == w.mover.Next().IsZero() || asking != w.mover.Moving() {
+		w.fail("%d open and %d asking slots, but next %v and moving %d", open, asking, w.mover.Next(), w.mover.Moving())
+	}
+}
+
+// quiesce lets all come to rest and checks that nothing is left of it.
+func (w *world) quiesce() {
+	w.publish()
+	w.now = w.now.Add(w.idle + time.Second)
+	for !w.mover.Next().IsZero() {
+		w.now = latest(w.now, w.mover.Next())
+		w.settle()
+	}
+	w.clear()
+	if w.ring.Old != nil || w.mover.Moving() != 0 {
+		w.fail("at rest %d slots still ask, old ring of %d slots", w.mover.Moving(), len(w.ring.Old))
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// join adds a backend, under a new ID even if its name was there before.
+func (w *world) join(name, weight int) {
+	w.lastID++
+	w.leave(name)
+	w.members = append(w.members, Entry{Name: fmt.Sprintf("192.0.2.%d:80", name), ID: w.lastID, Weight: weight})
+}
+
+// leave removes a backend: it is dead from now on.
+func (w *world) leave(name int) {
+	if i := w.find(name); i >= 0 {
+		w.dead[w.members[i].ID] = true
+		w.members = slices.Delete(w.members, i, i+1)
+	}
+}
+
+// weigh changes a backend's weight; 0 drains it.
+func (w *world) weigh(name, weight int) {
+	if i := w.find(name); i >= 0 {
+		w.members[i].Weight = weight
+	}
+}
+
+func (w *world) find(name int) int {
+	text := fmt.Sprintf("192.0.2.%d:80", name)
+	return slices.IndexFunc(w.members, func(e Entry) bool { return e.Name == text })
+}
+
+func equalRings(a, b *dataplane.Ring) bool {
+	return slices.Equal(a.Slots, b.Slots) && slices.Equal(a.Old, b.Old)
+}
