@@ -36,6 +36,10 @@ func toEndpoint(k dataplane.ServiceKey) balancerEndpoint {
 	return balancerEndpoint{Addr: toAddr(k.Addr), PortBe: swap16(k.Port), Proto: uint8(k.Proto)}
 }
 
+func fromEndpoint(k balancerEndpoint) dataplane.ServiceKey {
+	return dataplane.ServiceKey{Addr: fromAddr(k.Addr), Port: swap16(k.PortBe), Proto: dataplane.Protocol(k.Proto)}
+}
+
 func toService(s dataplane.Service) balancerService {
 	return balancerService{
 		Id:            uint32(s.ID),

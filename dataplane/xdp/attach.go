@@ -8,16 +8,8 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf/link"
-)
 
-// AttachMode is how the program runs on a device.
-type AttachMode string
-
-// The modes. Native runs in the driver; generic after the kernel has made a
-// socket buffer, on any device, several times slower.
-const (
-	Native  AttachMode = "native"
-	Generic AttachMode = "generic"
+	"steelyard/dataplane"
 )
 
 // devices are the attachments, by ifindex.
@@ -28,7 +20,7 @@ type devices struct {
 
 type attachment struct {
 	link link.Link
-	mode AttachMode
+	mode dataplane.AttachMode
 }
 
 func (d *devices) init() { d.attached = make(map[uint32]attachment) }
@@ -43,9 +35,9 @@ func (d *devices) close() error {
 }
 
 // Attach runs the program on what comes in by a device and returns how. mode
-// Native or Generic insists; "" takes native and falls back to generic. The
+// native or generic insists; AttachAuto takes native and falls back to generic. The
 // attachment ends with Detach, Close, or the device itself.
-func (b *Balancer) Attach(ifindex uint32, mode AttachMode) (AttachMode, error) {
+func (b *Balancer) Attach(ifindex uint32, mode dataplane.AttachMode) (dataplane.AttachMode, error) {
 	b.devices.mu.Lock()
 	defer b.devices.mu.Unlock()
 	if ifindex > MaxIfindex {
@@ -56,12 +48,12 @@ func (b *Balancer) Attach(ifindex uint32, mode AttachMode) (AttachMode, error) {
 	}
 	var l link.Link
 	var err error
-	got := Native
-	if mode != Generic {
+	got := dataplane.AttachNative
+	if mode != dataplane.AttachGeneric {
 		l, err = b.attach(ifindex, link.XDPDriverMode)
 	}
-	if mode == Generic || (err != nil && mode == "") {
-		got = Generic
+	if mode == dataplane.AttachGeneric || (err != nil && mode == dataplane.AttachAuto) {
+		got = dataplane.AttachGeneric
 		var genericErr error
 		l, genericErr = b.attach(ifindex, link.XDPGenericMode)
 		if err = errors.Join(err, genericErr); genericErr == nil {
@@ -109,11 +101,11 @@ func (b *Balancer) CanSend(ifindex uint32) bool {
 func (b *Balancer) sendable() map[uint32]struct{} {
 	anyNative := false
 	for _, a := range b.devices.attached {
-		anyNative = anyNative || a.mode == Native
+		anyNative = anyNative || a.mode == dataplane.AttachNative
 	}
 	set := make(map[uint32]struct{})
 	for ifindex, a := range b.devices.attached {
-		if a.mode == Native || !anyNative {
+		if a.mode == dataplane.AttachNative || !anyNative {
 			set[ifindex] = struct{}{}
 		}
 	}

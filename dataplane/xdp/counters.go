@@ -3,6 +3,8 @@ package xdp
 import (
 	"fmt"
 
+	"github.com/cilium/ebpf"
+
 	"steelyard/dataplane"
 )
 
@@ -47,4 +49,13 @@ func (b *Balancer) BackendCount(id dataplane.BackendID) (c dataplane.BackendCoun
 
 func addCount(a, b dataplane.Count) dataplane.Count {
 	return dataplane.Count{Packets: a.Packets + b.Packets, Bytes: a.Bytes + b.Bytes}
+}
+
+// ResetBackendCount starts an id's counters anew, for its next owner.
+func (b *Balancer) ResetBackendCount(id dataplane.BackendID) error {
+	zero := make([]balancerBackendCount, ebpf.MustPossibleCPU())
+	if err := b.objs.BackendCounts.Put(uint32(id), zero); err != nil {
+		return fmt.Errorf("reset counters of backend %d: %w", id, err)
+	}
+	return nil
 }

@@ -109,6 +109,24 @@ func (b *Balancer) DeleteOrigins(keys []dataplane.OriginKey) error {
 	return deleteAll(b.objs.Origins, "origins", convert(keys, toEndpoint))
 }
 
+// DirectOrigins lists the origins whose replies ask the flow table for direct
+// clients.
+func (b *Balancer) DirectOrigins() (map[uint32]dataplane.OriginKey, error) {
+	direct := make(map[uint32]dataplane.OriginKey)
+	var key balancerEndpoint
+	var value balancerOrigin
+	it := b.objs.Origins.Iterate()
+	for it.Next(&key, &value) {
+		if value.Direct != 0 {
+			direct[value.Id] = fromEndpoint(key)
+		}
+	}
+	if err := it.Err(); err != nil {
+		return nil, fmt.Errorf("list origins: %w", err)
+	}
+	return direct, nil
+}
+
 // ClearDirect tells the program that no entry of a direct client of this
 // origin is left, so that replies need not ask for one.
 func (b *Balancer) ClearDirect(key dataplane.OriginKey) error {
