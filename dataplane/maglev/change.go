@@ -8,8 +8,9 @@ import (
 )
 
 // Change gives the ring new members and reports whether that made a new ring.
-// idle is the longest idle time of the services that use the ring; size is
-// Size of the configured backends. alive tells whether a backend lives: one of
+// idle is the longest idle time of the services that use the ring; where it
+// grows, Change comes before the packet path grants it. size is Size of the
+// configured backends. alive tells whether a backend lives: one of
 // weight 0 drains, so it lives without slots. A backend that comes back from
 // the dead has a new ID, so that entries of its former life never match it.
 func (m *Mover) Change(now time.Time, idle time.Duration, size int, entries []Entry, alive func(dataplane.BackendID) bool) bool {
@@ -19,7 +20,7 @@ func (m *Mover) Change(now time.Time, idle time.Duration, size int, entries []En
 		m.hold(&dataplane.Ring{Slots: slotsFrom(picks)}, make([]tick, size))
 		return true
 	}
-	m.stretch(idle)
+	m.grant(now, idle)
 	c := change{picks: picks, end: m.endOf(now, idle), alive: alive, known: map[dataplane.BackendID]bool{0: false}}
 	if len(m.ring.Slots) != size {
 		ring, ends := c.resize(m.ring, m.asking)
@@ -37,19 +38,11 @@ func (m *Mover) Change(now time.Time, idle time.Duration, size int, entries []En
 	return true
 }
 
-// stretch lengthens the open windows when flows may be silent for longer than
-// was known when they opened.
-func (m *Mover) stretch(idle time.Duration) {
-	if idle > m.idle {
-		more := tick(dataplane.Ticks(idle - m.idle))
-		for i := range m.ends {
-			if m.ends[i] != 0 {
-				m.ends[i] += more
-			}
-		}
-		if m.unseen != 0 {
-			m.unseen += more
-		}
+// grant notes the idle time that flows have from now on. One who sent its last
+// packet under a longer one may be silent for that long still.
+func (m *Mover) grant(now time.Time, idle time.Duration) {
+	if idle < m.idle {
+		m.granted = m.endOf(now, m.idle)
 	}
 	m.idle = idle
 }
@@ -164,7 +157,7 @@ func (c *change) settled(slots []dataplane.Slot) []dataplane.Slot {
 	found := false
 	for i, s := range slots {
 		id := s.Current
-		if s.Ask && s.Settled != dataplane.SettledInOld {
+		if s.Ask && s.Settled != dataplane.SettledInOld && c.living(s.Settled) {
 			id = s.Settled
 		}
 		if c.living(id) {

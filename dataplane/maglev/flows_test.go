@@ -86,7 +86,6 @@ func (w *world) stir() {
 		w.size = []int{31, 61, 127}[w.rnd.IntN(3)]
 	case n < 175:
 		w.setIdle(time.Duration(2+w.rnd.IntN(6)) * time.Second)
-		w.change()
 	case n < 178:
 		w.restart(w.losses && w.rnd.IntN(2) == 0)
 	case n < 180:
@@ -151,7 +150,6 @@ func TestFlowsStay(t *testing.T) {
 			"idle": func(t *rapid.T) {
 				idle := time.Duration(rapid.IntRange(1, 5).Draw(t, "idle")) * time.Second
 				w.setIdle(idle)
-				w.change()
 			},
 			"wait": func(t *rapid.T) {
 				w.now = w.now.Add(time.Duration(rapid.IntRange(1, 40).Draw(t, "wait")) * 100 * time.Millisecond)

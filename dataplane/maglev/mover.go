@@ -27,10 +27,13 @@ type Mover struct {
 	seed uint64
 	ring *dataplane.Ring
 	// ends holds when each slot's window ends; 0 where none is open.
-	ends   []tick
-	epoch  time.Time     // what ticks count from
-	idle   time.Duration // of the last change
-	asking int
+	ends  []tick
+	epoch time.Time     // what ticks count from
+	idle  time.Duration // of the last change
+	// granted is the end of what flows were granted under a longer idle
+	// time, before it was cut.
+	granted tick
+	asking  int
 	// unseen is the earliest end of the windows opened since Published was
 	// called; 0 = none.
 	unseen tick
@@ -65,7 +68,8 @@ func (m *Mover) Next() time.Time {
 
 // Restore takes over a ring that the packet path still uses from an earlier
 // process. When its windows opened is not known: those that are open start
-// anew. Later entries must have the ring's seed and name the same IDs.
+// anew. idle is the longest idle time that the packet path grants or has
+// granted to flows that may live. The IDs in the ring keep their meaning.
 func (m *Mover) Restore(now time.Time, idle time.Duration, ring *dataplane.Ring) {
 	m.epoch, m.idle = now, idle
 	ends := make([]tick, len(ring.Slots))
@@ -169,7 +173,8 @@ func (m *Mover) passed(now time.Time) tick {
 	return tick(max(0, now.Sub(m.epoch)/dataplane.TickDuration))
 }
 
-// endOf returns the first tick that lies after now+idle.
+// endOf returns the first tick by which every flow that was heard up to now has
+// been heard again or ended.
 func (m *Mover) endOf(now time.Time, idle time.Duration) tick {
-	return m.passed(now.Add(idle)) + 1
+	return max(m.passed(now.Add(idle))+1, m.granted)
 }

@@ -16,7 +16,9 @@ type world struct {
 	rnd  *rand.Rand
 	now  time.Time
 	idle time.Duration
-	size int
+	// longest is the longest idle time there was.
+	longest time.Duration
+	size    int
 
 	mover *Mover
 	ring  *dataplane.Ring // what the packet path uses
@@ -43,7 +45,7 @@ type flow struct {
 	udp     bool
 	live    bool
 	backend dataplane.BackendID
-	last    time.Time
+	until   time.Time // how long it may be silent
 	// excused is set when the table lost what this flow needed: its next
 	// packet may go elsewhere.
 	excused bool
@@ -51,7 +53,7 @@ type flow struct {
 
 type entry struct {
 	backend dataplane.BackendID
-	last    time.Time
+	until   time.Time
 }
 
 // tally shows what a run has exercised.
@@ -63,7 +65,7 @@ type tally struct {
 
 func newWorld(seed uint64, flows, room, size int, fail func(string, ...any)) *world {
 	w := &world{
-		fail: fail, rnd: rand.New(rand.NewPCG(seed, 99)), now: time.Unix(1e9, 0), idle: 5 * time.Second, size: size,
+		fail: fail, rnd: rand.New(rand.NewPCG(seed, 99)), now: time.Unix(1e9, 0), idle: 5 * time.Second, longest: 5 * time.Second, size: size,
 		mover: NewMover(seed), dead: map[dataplane.BackendID]bool{0: true}, table: map[int]entry{}, room: room,
 	}
 	for i := range flows {
@@ -79,8 +81,8 @@ func (w *world) alive(id dataplane.BackendID) bool { return !w.dead[id] }
 func (w *world) packet(k int, gone bool) {
 	f := &w.flows[k]
 	w.seen.packets++
-	goesOn := f.live && !gone && w.now.Sub(f.last) <= w.idle && w.alive(f.backend)
-	begins := !f.live || gone || w.now.Sub(f.last) > w.idle
+	goesOn := f.live && !gone && !w.now.After(f.until) && w.alive(f.backend)
+	begins := !f.live || gone || w.now.After(f.until)
 	excused := f.excused
 	f.excused = false // unless this packet finds no room in the table
 	got := w.route(k, begins && !f.udp)
@@ -95,7 +97,7 @@ func (w *world) packet(k int, gone bool) {
 	default:
 		w.seen.begun++
 	}
-	f.live, f.backend, f.last = w.alive(got), got, w.now
+	f.live, f.backend, f.until = w.alive(got), got, w.now.Add(w.idle)
 }
 
 func (w *world) slot(hash uint64) dataplane.Slot {
@@ -110,9 +112,9 @@ func (w *world) route(k int, syn bool) dataplane.BackendID {
 		return s.Current
 	}
 	w.seen.asked++
-	if e, ok := w.table[k]; ok && w.now.Sub(e.last) <= w.idle && w.alive(e.backend) {
+	if e, ok := w.table[k]; ok && !w.now.After(e.until) && w.alive(e.backend) {
 		w.seen.byEntry++
-		w.table[k] = entry{e.backend, w.now}
+		w.table[k] = entry{e.backend, w.now.Add(w.idle)}
 		return e.backend
 	}
 	to := s.Current
@@ -138,7 +140,7 @@ func (w *world) remember(k int, to dataplane.BackendID) {
 		}
 		w.evict()
 	}
-	w.table[k] = entry{to, w.now}
+	w.table[k] = entry{to, w.now.Add(w.idle)}
 }
 
 // evict drops one entry. Its flow may move if its slot asks, except where the
@@ -176,7 +178,7 @@ func (w *world) loseTable() {
 func (w *world) restart(lost bool) {
 	w.late = false // what was not published is forgotten
 	w.mover = NewMover(w.mover.seed)
-	w.mover.Restore(w.now, w.idle, w.ring)
+	w.mover.Restore(w.now, w.longest, w.ring)
 	if !lost {
 		return
 	}
@@ -192,15 +194,10 @@ func (w *world) restart(lost bool) {
 	}
 }
 
-// setIdle changes the idle time; a flow that had been silent for too long
-// before stays ended.
+// setIdle changes the idle time of the services.
 func (w *world) setIdle(idle time.Duration) {
-	for k := range w.flows {
-		if f := &w.flows[k]; w.now.Sub(f.last) > w.idle {
-			f.live = false
-		}
-	}
-	w.idle = idle
+	w.idle, w.longest = idle, max(idle, w.longest)
+	w.change()
 }
 
 // change gives the mover the present members.
@@ -252,7 +249,7 @@ func (w *world) clear() {
 	disagree := map[int]bool{}
 	for k, e := range w.table {
 		i := dataplane.Index(w.flows[k].hash, len(w.ring.Slots))
-		if w.now.Sub(e.last) <= w.idle && w.alive(e.backend) && e.backend != w.ring.Slots[i].Current {
+		if !w.now.After(e.until) && w.alive(e.backend) && e.backend != w.ring.Slots[i].Current {
 			disagree[i] = w.fault != "cleared blindly"
 		}
 	}
@@ -295,7 +292,7 @@ func (w *world) check() {
 // quiesce lets all come to rest and checks that nothing is left of it.
 func (w *world) quiesce() {
 	w.publish()
-	w.now = w.now.Add(w.idle + time.Second)
+	w.now = w.now.Add(w.longest + time.Second)
 	for !w.mover.Next().IsZero() {
 		w.now = latest(w.now, w.mover.Next())
 		w.settle()
