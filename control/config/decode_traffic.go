@@ -11,7 +11,7 @@ import (
 
 func (d *decoder) vips(v value) {
 	for _, it := range d.named(v) {
-		x := &vip{name: it.key, at: it.keyAt, complete: true}
+		x := &vip{name: it.key, at: it.keyAt}
 		if _, err := netip.ParseAddr(x.name); err == nil {
 			d.r.errorf(x.at, "`vip: "+x.name+"` in a service needs no entry in vips", "a VIP's name must not be an address")
 		}
@@ -26,8 +26,7 @@ func (d *decoder) vips(v value) {
 				x.iface.text, _ = d.name(it.value, "the name of an interface")
 			}
 		}
-		if !given {
-			x.complete = false
+		if !given && isOpen(it.value) {
 			d.r.errorf(x.at, "", "`addresses` is missing")
 		}
 		d.f.vips = append(d.f.vips, x)
@@ -56,7 +55,6 @@ func (d *decoder) addresses(v value, x *vip) {
 		}
 		x.addrs = append(x.addrs, place{addr, it.at})
 	}
-	x.complete = len(d.r.errors) == before
 }
 
 func (d *decoder) pools(v value) {
@@ -67,7 +65,7 @@ func (d *decoder) pools(v value) {
 			given = true
 			d.backends(it.value, p)
 		}
-		if !given {
+		if !given && isOpen(it.value) {
 			d.r.errorf(p.at, "", "`backends` is missing")
 		}
 		d.f.pools = append(d.f.pools, p)
@@ -92,7 +90,7 @@ func (d *decoder) backends(v value, p *pool) {
 
 func (d *decoder) backendFields(v value, b *backend) {
 	before, given := len(d.r.errors), false
-	for _, it := range d.fields(v, "backends") {
+	for _, it := range d.fields(v, "pools.NAME.backends") {
 		switch it.key {
 		case "name":
 			b.nameAt = it.value.at
@@ -133,6 +131,10 @@ func (d *decoder) services(v value) {
 }
 
 func (d *decoder) service(s *service, v value) {
+	if !isOpen(v) {
+		d.unexpected(v, aMapping)
+		return
+	}
 	refused, seen := d.r.refused, map[string]field{}
 	for _, it := range d.fields(v, "services.NAME") {
 		seen[it.key] = it

@@ -53,11 +53,7 @@ type vip struct {
 	at    where
 	iface ref
 	addrs []place
-	// literal is set for an address that a service names itself.
-	literal bool
-	// complete is false if an address of it was refused.
-	complete bool
-	used     bool
+	used  bool
 }
 
 type pool struct {

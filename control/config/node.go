@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -88,12 +90,22 @@ func isScalar(n ast.Node) bool {
 	return false
 }
 
+// aMapping is what is expected where a mapping is.
+const aMapping = "a mapping (key: value)"
+
 func isMapping(n ast.Node) bool {
 	switch n.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
 		return true
 	}
 	return false
+}
+
+// isOpen is true for a mapping, or nothing where one would be: what it lacks
+// is worth a report, where that of a wrong kind would only repeat itself.
+func isOpen(v value) bool {
+	_, null := v.node.(*ast.NullNode)
+	return v.node == nil || null || isMapping(v.node)
 }
 
 // pairs returns the keys of a mapping in the order of the file, each once;
@@ -107,7 +119,7 @@ func (d *decoder) pairs(v value) []field {
 	case *ast.MappingValueNode:
 		list = []*ast.MappingValueNode{n}
 	default:
-		d.unexpected(v, "a mapping (key: value)")
+		d.unexpected(v, aMapping)
 	}
 	fields := make([]field, 0, len(list))
 	first := make(map[string]where, len(list))
@@ -152,9 +164,9 @@ func (d *decoder) fields(v value, shape string) []field {
 			f.keyAt.path = join(v.at.path, f.key)
 			d.r.notSupported(f.keyAt, "", "")
 		default:
-			hint := belongs(f.key)
-			if hint == "" {
-				hint = d.r.suggest(f.key, known.all())
+			hint := cmp.Or(belongs(f.key), d.r.suggest(f.key, known.all()))
+			if word, _, colon := strings.Cut(f.key, ":"); colon && hint == "" && slices.Contains(known.built, word) {
+				hint = "put a space after the colon"
 			}
 			d.r.errorf(f.keyAt, hint, "unknown key %s", quote(f.key))
 		}
@@ -171,7 +183,11 @@ func (d *decoder) items(v value, expected string) []value {
 	case *ast.SequenceNode:
 		list := make([]value, len(n.Values))
 		for i, item := range n.Values {
-			list[i] = d.child(item, v.at, index(v.at.path, i))
+			at := v.at
+			if _, ok := item.(*ast.NullNode); ok && item.GetToken() != nil {
+				at = tokenAt(item.GetToken()) // better than the whole list
+			}
+			list[i] = d.child(item, at, index(v.at.path, i))
 		}
 		return list
 	}

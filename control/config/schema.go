@@ -38,7 +38,7 @@ var keys = map[string]words{
 		built: []string{"backends"},
 		later: []string{"check", "outlier"},
 	},
-	"backends": {built: []string{"name", "address", "weight"}},
+	"pools.NAME.backends": {built: []string{"name", "address", "weight"}},
 	"services.NAME": {
 		built: []string{"vip", "ports", "mode", "pool", "backends", "scheduler", "hash", "track", "udp", "no_backend"},
 		later: []string{"on_backend_down", "tls", "limits", "routes"},

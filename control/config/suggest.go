@@ -20,11 +20,10 @@ func (r *report) suggest(word string, candidates iter.Seq[string]) string {
 			return ""
 		}
 		r.guesses--
-		// A difference in length is a lower bound.
-		if abs(len(c)-len(word)) > bestAt || c == word {
+		if c == word {
 			continue
 		}
-		d := distance(lower, strings.ToLower(c))
+		d := difference(lower, strings.ToLower(c), bestAt)
 		if d < bestAt || d == bestAt && best != "" && c < best {
 			best, bestAt = c, d
 		}
@@ -39,6 +38,19 @@ func (r *report) suggest(word string, candidates iter.Seq[string]) string {
 // and still be recognised.
 func maxDistance(word string) int {
 	return min(1+len(word)/4, 3, max(len(word)-1, 0))
+}
+
+// difference is the distance of two words, but at most that of a slip where
+// one is the start of the other, as in "warn" and "warning". Beyond limit it
+// may be anything larger.
+func difference(a, b string, limit int) int {
+	if short := min(len(a), len(b)); short >= 3 && a[:short] == b[:short] {
+		return min(maxDistance(a), abs(len(a)-len(b)))
+	}
+	if abs(len(a)-len(b)) > limit { // a lower bound
+		return limit + 1
+	}
+	return distance(a, b)
 }
 
 // distance counts the letters to insert, delete, replace or swap with their

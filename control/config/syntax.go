@@ -110,7 +110,7 @@ func parseTokens(r *report, text string) (file *ast.File, err error) {
 			file, err = nil, fmt.Errorf("the YAML reader gave up: %v", p)
 		}
 	}()
-	tokens := lexer.Tokenize(text)
+	tokens := repairColons(lexer.Tokenize(text))
 	if bad := tokens.InvalidToken(); bad == nil && !checkTokens(r, tokens) {
 		return nil, nil
 	}

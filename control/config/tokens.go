@@ -20,7 +20,7 @@ func notTaken(t token.Type) string {
 	case token.MappingKeyType:
 		return "complex keys (?)"
 	case token.LiteralType, token.FoldedType:
-		return "block text (| and >)"
+		return "block scalars (| and >)"
 	}
 	return ""
 }

@@ -142,7 +142,7 @@ func (v *validator) resolveVIP(s *service) {
 	if !ok {
 		// The same literal in several services is one VIP, so it is
 		// named after itself and not after any of them.
-		x := &vip{name: addr.String(), at: s.vip.at, addrs: []place{{addr, s.vip.at}}, literal: true, complete: true}
+		x := &vip{name: addr.String(), at: s.vip.at, addrs: []place{{addr, s.vip.at}}}
 		v.f.vips = append(v.f.vips, x)
 		known = vipAddr{x, s.vip.at}
 		v.addrs[addr] = known

@@ -125,7 +125,7 @@ func checkReplies(r *report, s *service, origins map[origin]*users) {
 	const hint = "use `track: always`, or backend ports of their own"
 	for _, t := range s.teams() {
 		if keys := s.keys(t.proto, t.is4); keys > 1 {
-			r.errorf(s.trackAt, hint, "service %q has %d of VIP times %s ports in %s on the same backends: their replies are ambiguous",
+			r.errorf(s.trackAt, hint, "service %q has %d pairs of VIP and %s port for the same %s backends: their replies are ambiguous",
 				s.name, keys, t.proto, family(t.is4))
 			return
 		}
