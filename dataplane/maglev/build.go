@@ -56,15 +56,17 @@ type turn struct {
 	pace   uint64
 }
 
+// keyed is a turn with what it is worked out from.
+type keyed struct {
+	order  uint64 // place among the entries
+	name   string // decides between equal places
+	weight uint64
+	turn   turn
+}
+
 // newTurns gives each entry its permutation (offset and skip, NSDI 2016,
 // section 3.4), its quota and its pace, in an order that only names decide.
 func newTurns(seed uint64, size int, entries []Entry) []turn {
-	type keyed struct {
-		order uint64
-		entry *Entry
-		turn  turn
-		rest  uint64 // what rounding the quota down has cost
-	}
 	all := make([]keyed, 0, len(entries))
 	var total, divisor uint64
 	for i := range entries {
@@ -75,40 +77,47 @@ func newTurns(seed uint64, size int, entries []Entry) []turn {
 		total += uint64(e.Weight)
 		divisor = gcd(divisor, uint64(e.Weight))
 		offset, skip, order := permutation(seed, size, e.Name)
-		all = append(all, keyed{order: order, entry: e, turn: turn{id: e.ID, pos: offset, skip: skip}})
+		all = append(all, keyed{
+			order: order, name: e.Name, weight: uint64(e.Weight),
+			turn: turn{id: e.ID, pos: offset, skip: skip},
+		})
 	}
 	if len(all) == 0 {
 		return nil
 	}
 	slices.SortFunc(all, func(a, b keyed) int {
-		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.entry.Name, b.entry.Name))
+		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.name, b.name))
 	})
 
+	shareOut(all, uint64(size), total)
 	shift := paceShift(total, divisor, len(all))
-	spare := uint64(size)
 	for i := range all {
-		k := &all[i]
-		share := uint64(size) * uint64(k.entry.Weight)
-		k.turn.left = uint32(share / total)
-		k.rest = share % total
-		k.turn.pace = uint64(k.entry.Weight) / divisor << shift
-		spare -= share / total
+		all[i].turn.pace = all[i].weight / divisor << shift
 	}
-	// The slots that rounding left over go to those who lost most by it.
-	byRest := make([]*keyed, len(all))
-	for i := range all {
-		byRest[i] = &all[i]
-	}
-	slices.SortStableFunc(byRest, func(a, b *keyed) int { return cmp.Compare(b.rest, a.rest) })
-	for _, k := range byRest[:spare] {
-		k.turn.left++
-	}
-
 	turns := make([]turn, len(all))
 	for i := range all {
 		turns[i] = all[i].turn
 	}
 	return turns
+}
+
+// shareOut sets the quotas: the ideal shares rounded down, and the slots that
+// leaves over to those who lost most by the rounding.
+func shareOut(all []keyed, size, total uint64) {
+	byRest := make([]*keyed, len(all))
+	spare := size
+	for i := range all {
+		k := &all[i]
+		share := size * k.weight / total
+		k.turn.left = uint32(share)
+		spare -= share
+		byRest[i] = k
+	}
+	rest := func(k *keyed) uint64 { return size * k.weight % total }
+	slices.SortStableFunc(byRest, func(a, b *keyed) int { return cmp.Compare(rest(b), rest(a)) })
+	for _, k := range byRest[:spare] {
+		k.turn.left++
+	}
 }
 
 // paceShift returns the shift that turns a weight, divided by the weights'

@@ -30,11 +30,11 @@ func TestDisruption(t *testing.T) {
 	var worst, sum float64
 	var at string
 	var count int
-	for n := 2; n <= 300; n++ {
+	for n := 2; n <= 300; n += 1 + n/100 {
 		list := entries(n, one)
 		step := 1
 		if n > 40 {
-			step = n/2 - 1 // rings of 16,381 slots and more: three leavers each
+			step = n - 1 // rings of 16,381 slots and more: two leavers each
 		}
 		for k := 0; k < n; k += step {
 			extra := leave(t, Seed("web"), Size(n), list, k) - 1/float64(n)
@@ -56,7 +56,7 @@ func TestDisruption(t *testing.T) {
 func TestDisruptionWeighted(t *testing.T) {
 	var worst, sum float64
 	var count int
-	for n := 2; n <= 120; n++ {
+	for n := 2; n <= 120; n += 1 + n/30 {
 		list := entries(n, func(i int) int { return 1 + (i*7919+n*31)%100 })
 		var total int
 		for _, e := range list {
