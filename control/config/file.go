@@ -65,7 +65,11 @@ type pool struct {
 	// the set of its backends is not to be reported.
 	complete bool
 	used     bool
+	// has4 and has6 say which families it has backends of; set by validate.
+	has4, has6 bool
 }
+
+func (p *pool) has(is4 bool) bool { return is4 && p.has4 || !is4 && p.has6 }
 
 type backend struct {
 	name   string // "" = none given

@@ -203,6 +203,12 @@ func (v *validator) checkPool(p *pool) {
 			v.r.errorf(b.addrAt, "a backend needs an address of its own", "%s is the address of VIP %q (%s)", b.addr.Addr(), vip.vip.name, vip.at)
 		}
 	}
+	weights := map[bool]int{} // by family: true is IPv4
+	for _, b := range p.backends {
+		weights[b.addr.Addr().Is4()] += b.weight
+	}
+	_, p.has4 = weights[true]
+	_, p.has6 = weights[false]
 	if !p.complete {
 		return
 	}
@@ -210,21 +216,10 @@ func (v *validator) checkPool(p *pool) {
 		v.r.warnf(p.at, "", "pool %q has no backends: its services drop everything", p.name)
 	}
 	for _, is4 := range []bool{true, false} {
-		if n, weight := p.weight(is4); n > 0 && weight == 0 {
+		if weight, any := weights[is4]; any && weight == 0 {
 			v.r.warnf(p.at, "", "every %s backend of pool %q has weight 0: no new flows", family(is4), p.name)
 		}
 	}
-}
-
-// weight returns number and total weight of the backends of one family.
-func (p *pool) weight(is4 bool) (n, weight int) {
-	for _, b := range p.backends {
-		if b.addr.Addr().Is4() == is4 {
-			n++
-			weight += b.weight
-		}
-	}
-	return n, weight
 }
 
 func (v *validator) warnUnused() {

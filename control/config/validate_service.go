@@ -38,13 +38,13 @@ func (v *validator) checkFamilies(s *service) {
 	if s.members == nil || !s.members.complete || len(s.members.backends) == 0 {
 		return
 	}
-	four, _ := s.members.weight(true)
-	has := map[bool]bool{true: four > 0, false: four < len(s.members.backends)}
+	reported := map[bool]bool{}
 	for _, addr := range s.vips {
-		if !has[addr.Is4()] {
+		is4 := addr.Is4()
+		if !s.members.has(is4) && !reported[is4] {
 			v.r.errorf(s.vip.at, "", "VIP %q has the %s address %s, and pool %q has no %s backend",
-				s.vipName, family(addr.Is4()), addr, s.members.name, family(addr.Is4()))
-			has[addr.Is4()] = true // once is enough
+				s.vipName, family(is4), addr, s.members.name, family(is4))
+			reported[is4] = true
 		}
 	}
 }
