@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -140,6 +141,7 @@ func TestExchange(t *testing.T) {
 
 func TestCloseRemovesAll(t *testing.T) {
 	RequireRoot(t)
+	files := openFiles(t)
 	env, err := Raise(t.Context(), lan())
 	if err != nil {
 		t.Fatal(err)
@@ -163,6 +165,18 @@ func TestCloseRemovesAll(t *testing.T) {
 	if err := env.Close(); err != nil {
 		t.Errorf("second close: %v", err)
 	}
+	if now := openFiles(t); now != files {
+		t.Errorf("%d files open, %d before the world", now, files)
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
 }
 
 func mine(t *testing.T, prefix string) []string {
@@ -195,6 +209,54 @@ func TestFailedRaiseLeavesNothing(t *testing.T) {
 	}
 	if left := mine(t, own); len(left) != 0 {
 		t.Errorf("left after failures: %v", left)
+	}
+}
+
+func TestDoComesHome(t *testing.T) {
+	RequireRoot(t)
+	env := New(t, twoArmed())
+	where := func() string {
+		at, err := os.Readlink("/proc/thread-self/ns/net")
+		if err != nil {
+			t.Error(err)
+		}
+		return at
+	}
+	inside := func(host string) string { return fmt.Sprintf("net:[%d]", env.Host(host).space.id.inode) }
+	// The thread is ours from start to end: where it is can be compared.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	home := where()
+	failure := errors.New("on purpose")
+	err := env.Host("gw").Do(func() error {
+		if err := env.Host("client").Do(func() error {
+			if got := where(); got != inside("client") {
+				t.Errorf("inner Do runs in %s, want %s", got, inside("client"))
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+		if got := where(); got != inside("gw") {
+			t.Errorf("outer Do goes on in %s, want %s", got, inside("gw"))
+		}
+		return failure
+	})
+	if err != failure {
+		t.Errorf("Do returned %v, want the function's own error", err)
+	}
+	if got := where(); got != home {
+		t.Errorf("after Do in %s, want %s", got, home)
+	}
+	// A test may fail from inside, which ends the goroutine.
+	done := make(chan string)
+	go func() {
+		runtime.LockOSThread()
+		defer func() { done <- where() }()
+		_ = env.Host("gw").Do(func() error { runtime.Goexit(); return nil })
+	}()
+	if got := <-done; got != home {
+		t.Errorf("after a goroutine ended inside, its thread was in %s, want %s", got, home)
 	}
 }
 
