@@ -28,6 +28,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		checkChunks(t, string(data))
 		c, err := Parse("fuzz.yaml", data)
 		if err != nil {
 			var list Errors

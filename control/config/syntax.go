@@ -40,29 +40,20 @@ func parseYAML(r *report, data []byte) ast.Node {
 	if !ok {
 		return nil
 	}
-	file, err := parseTokens(r, text)
-	if err != nil {
+	before := len(r.errors)
+	roots, err := parseTokens(r, text)
+	switch {
+	case err != nil:
 		reportSyntax(r, err)
-		return nil
-	}
-	if file == nil {
-		return nil
-	}
-	var root ast.Node
-	for _, doc := range file.Docs {
-		if doc.Body == nil || doc.Body.Type() == ast.DirectiveType {
-			continue
+	case len(roots) > 0:
+		for _, second := range roots[1:] {
+			r.errorf(position(second, where{}), "remove what follows `---`", "a second YAML document")
 		}
-		if root != nil {
-			r.errorf(position(doc.Body, where{}), "remove what follows `---`", "a second YAML document")
-			continue
-		}
-		root = doc.Body
-	}
-	if root == nil && len(r.errors) == 0 {
+		return roots[0]
+	case len(r.errors) == before:
 		r.errorf(where{line: 1, col: 1}, "the smallest file is `version: 1` and one of `interfaces`", "the file is empty")
 	}
-	return root
+	return nil
 }
 
 // readable checks what has to hold before the text is looked at, and returns
@@ -100,21 +91,44 @@ func readable(r *report, data []byte) (string, bool) {
 	return string(data), true
 }
 
-// parseTokens runs the YAML library over text. The file is nil where what it
-// holds must not reach the parser; that is reported.
-func parseTokens(r *report, text string) (file *ast.File, err error) {
+// parseTokens runs the YAML library over text and returns the roots of its
+// documents; none where what it holds must not reach the parser, which is
+// reported.
+func parseTokens(r *report, text string) (roots []ast.Node, err error) {
 	// A config also arrives through the admin API: a defect of the library
 	// refuses one file and does not end the daemon.
 	defer func() {
 		if p := recover(); p != nil {
-			file, err = nil, fmt.Errorf("the YAML reader gave up: %v", p)
+			roots, err = nil, fmt.Errorf("the YAML reader gave up: %v", p)
 		}
 	}()
 	tokens := repairColons(lexer.Tokenize(text))
-	if bad := tokens.InvalidToken(); bad == nil && !checkTokens(r, tokens) {
-		return nil, nil
+	if tokens.InvalidToken() == nil {
+		if !checkTokens(r, tokens) {
+			return nil, nil
+		}
+		if len(tokens) >= largeTokens {
+			if root, ok, err := parseLarge(tokens, chunkKeys); ok {
+				return []ast.Node{root}, err
+			}
+		}
 	}
-	return parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	return parseWhole(tokens)
+}
+
+// parseWhole parses tokens in one piece.
+func parseWhole(tokens token.Tokens) ([]ast.Node, error) {
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		return nil, err
+	}
+	var roots []ast.Node
+	for _, doc := range file.Docs {
+		if doc.Body != nil && doc.Body.Type() != ast.DirectiveType {
+			roots = append(roots, doc.Body)
+		}
+	}
+	return roots, nil
 }
 
 // reportSyntax reports an error of the YAML library at its position.
