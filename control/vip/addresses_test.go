@@ -71,7 +71,15 @@ func newBox(t *testing.T) box {
 		return e
 	}
 	env := netns.New(t, netns.World{
-		Hosts: []netns.Host{{Name: "box", Forward: true}, {Name: "wan"}, {Name: "lan"}},
+		Hosts: []netns.Host{
+			{Name: "box", Forward: true, Sysctls: map[string]string{
+				// 5 s by default: how long the kernel waits for other news
+				// of a stale neighbour before it asks.
+				"net/ipv4/neigh/eth1/delay_first_probe_time": "1",
+				"net/ipv6/neigh/eth1/delay_first_probe_time": "1",
+			}},
+			{Name: "wan"}, {Name: "lan"},
+		},
 		Links: []netns.Link{
 			{A: end("box", "eth0", "192.0.2.1/24", "2001:db8:1::1/64"), B: end("wan", "eth0", "192.0.2.2/24", "2001:db8:1::2/64")},
 			{A: end("box", "eth1", "10.20.0.1/24", "2001:db8:2::1/64"), B: end("lan", "eth0", "10.20.0.2/24", "2001:db8:2::2/64")},
@@ -303,4 +311,18 @@ func TestEnsureErrors(t *testing.T) {
 	if err := a.Ensure(ctx, nil); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "remove 203.0.113.53 from eth0:") {
 		t.Errorf("with an ended context: %v", err)
 	}
+}
+
+// The kernel drops IPv6 addresses with the link; Ensure brings them back.
+func TestEnsureAfterLinkWasDown(t *testing.T) {
+	b := newBox(t)
+	a := b.newAddresses(t)
+	want := []Want{{vip4, b.eth0}, {vip6, b.eth0}}
+	mustEnsure(t, a, slices.Clone(want)...)
+	mustDo(t, b.HostEnv, withLink("eth0", netlink.LinkSetDown))
+	mustDo(t, b.HostEnv, withLink("eth0", netlink.LinkSetUp))
+	if got := marked(t, a); len(got) != 1 {
+		t.Errorf("after the link was down the box has %v, want the IPv4 address only", got)
+	}
+	mustEnsure(t, a, want...)
 }

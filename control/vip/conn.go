@@ -1,6 +1,7 @@
 package vip
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -73,4 +74,29 @@ func (c *conn) dump(kind int, answer uint16, msg nl.NetlinkRequestData, fresh fu
 		}
 	}
 	return err
+}
+
+// eachAttr calls f with every attribute of a netlink message in b. False where
+// b does not hold whole attributes: what f was given is then not to be trusted.
+func eachAttr(b []byte, f func(kind uint16, value []byte)) bool {
+	// The two top bits say nested and network byte order (NLA_TYPE_MASK).
+	const headerBytes, align, kindMask = 4, 4, 0x3fff
+	for len(b) >= headerBytes {
+		size := int(binary.NativeEndian.Uint16(b))
+		if size < headerBytes || size > len(b) {
+			return false
+		}
+		f(binary.NativeEndian.Uint16(b[2:])&kindMask, b[headerBytes:size])
+		// The padding of the last one may be missing.
+		b = b[min(len(b), (size+align-1)&^(align-1)):]
+	}
+	return true
+}
+
+// attrUint32 reads a number in host order; 0 where the attribute is shorter.
+func attrUint32(b []byte) uint32 {
+	if len(b) < 4 {
+		return 0
+	}
+	return binary.NativeEndian.Uint32(b)
 }

@@ -48,30 +48,29 @@ func parseAddr(m []byte) (ifAddr, bool) {
 		return ifAddr{}, false
 	}
 	msg := nl.DeserializeIfAddrmsg(m)
-	attrs, err := nl.ParseRouteAttr(m[unix.SizeofIfAddrmsg:])
-	if err != nil || !isIPFamily(msg.Family) {
+	if !isIPFamily(msg.Family) {
 		return ifAddr{}, false
 	}
 	a := ifAddr{ifindex: msg.Index}
 	var local, addr netip.Addr
-	for _, attr := range attrs {
-		switch attr.Attr.Type {
+	whole := eachAttr(m[unix.SizeofIfAddrmsg:], func(kind uint16, value []byte) {
+		switch kind {
 		case unix.IFA_LOCAL:
-			local, _ = netip.AddrFromSlice(attr.Value)
+			local, _ = netip.AddrFromSlice(value)
 		case unix.IFA_ADDRESS:
-			addr, _ = netip.AddrFromSlice(attr.Value)
+			addr, _ = netip.AddrFromSlice(value)
 		case ifaProto:
-			if len(attr.Value) > 0 {
-				a.mark = attr.Value[0]
+			if len(value) > 0 {
+				a.mark = value[0]
 			}
 		}
-	}
+	})
 	// On a point-to-point device IFA_ADDRESS is the far end.
 	if local.IsValid() {
 		addr = local
 	}
 	a.prefix = netip.PrefixFrom(addr, int(msg.Prefixlen))
-	return a, a.prefix.IsValid()
+	return a, whole && a.prefix.IsValid()
 }
 
 // addVIP puts a marked host address on a device so that the box answers for

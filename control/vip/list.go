@@ -1,6 +1,7 @@
 package vip
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -100,23 +101,19 @@ func parseNeighbour(m []byte) (neighbour, bool) {
 	if len(m) < sizeofNdmsg || !isIPFamily(m[0]) {
 		return neighbour{}, false
 	}
-	attrs, err := nl.ParseRouteAttr(m[sizeofNdmsg:])
-	if err != nil {
-		return neighbour{}, false
-	}
 	n := neighbour{
-		ifindex: nl.NativeEndian().Uint32(m[4:]),
-		state:   nl.NativeEndian().Uint16(m[8:]),
+		ifindex: binary.NativeEndian.Uint32(m[4:]),
+		state:   binary.NativeEndian.Uint16(m[8:]),
 	}
-	for _, attr := range attrs {
-		switch attr.Attr.Type {
+	whole := eachAttr(m[sizeofNdmsg:], func(kind uint16, value []byte) {
+		switch kind {
 		case netlink.NDA_DST:
-			n.addr, _ = netip.AddrFromSlice(attr.Value)
+			n.addr, _ = netip.AddrFromSlice(value)
 		case netlink.NDA_LLADDR:
-			n.mac, _ = toMAC(attr.Value)
+			n.mac, _ = toMAC(value)
 		}
-	}
-	return n, n.addr.IsValid() && !n.addr.IsMulticast()
+	})
+	return n, whole && n.addr.IsValid() && !n.addr.IsMulticast()
 }
 
 // sizeofNdmsg is the size of struct ndmsg: family at 0, interface at 4, state

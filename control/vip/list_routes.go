@@ -65,10 +65,6 @@ func parseRoute(m []byte) (route, bool) {
 		return route{}, false
 	}
 	msg := nl.DeserializeRtMsg(m)
-	attrs, err := nl.ParseRouteAttr(m[unix.SizeofRtMsg:])
-	if err != nil {
-		return route{}, false
-	}
 	r := route{
 		table: uint32(msg.Table), kind: msg.Type,
 		special: msg.Tos != 0 || msg.Src_len != 0,
@@ -78,28 +74,27 @@ func parseRoute(m []byte) (route, bool) {
 	if msg.Family == unix.AF_INET6 {
 		dst = netip.IPv6Unspecified()
 	}
-	native := nl.NativeEndian()
-	for _, attr := range attrs {
-		switch attr.Attr.Type {
+	whole := eachAttr(m[unix.SizeofRtMsg:], func(kind uint16, value []byte) {
+		switch kind {
 		case unix.RTA_DST:
-			dst, _ = netip.AddrFromSlice(attr.Value)
+			dst, _ = netip.AddrFromSlice(value)
 		case unix.RTA_GATEWAY:
-			r.gw, _ = netip.AddrFromSlice(attr.Value)
+			r.gw, _ = netip.AddrFromSlice(value)
 		case unix.RTA_VIA:
-			r.gw = parseVia(attr.Value)
+			r.gw = parseVia(value)
 			r.special = r.special || !r.gw.IsValid()
 		case unix.RTA_OIF:
-			r.oif = native.Uint32(attr.Value)
+			r.oif = attrUint32(value)
 		case unix.RTA_PRIORITY:
-			r.metric = native.Uint32(attr.Value)
+			r.metric = attrUint32(value)
 		case unix.RTA_METRICS:
-			r.mtu = parseMTU(attr.Value)
+			r.mtu = parseMTU(value)
 		case unix.RTA_MULTIPATH, unix.RTA_ENCAP, unix.RTA_ENCAP_TYPE, unix.RTA_NEWDST, unix.RTA_SRC:
 			r.special = true
 		}
-	}
+	})
 	r.prefix = netip.PrefixFrom(dst, int(msg.Dst_len))
-	return r, r.prefix.IsValid()
+	return r, whole && r.prefix.IsValid()
 }
 
 // parseVia reads a struct rtvia: a gateway of another family than the route.
@@ -111,17 +106,13 @@ func parseVia(b []byte) netip.Addr {
 	return addr
 }
 
-func parseMTU(b []byte) int {
-	metrics, err := nl.ParseRouteAttr(b)
-	if err != nil {
-		return 0
-	}
-	for _, m := range metrics {
-		if m.Attr.Type == unix.RTAX_MTU {
-			return int(nl.NativeEndian().Uint32(m.Value))
+func parseMTU(metrics []byte) (mtu int) {
+	eachAttr(metrics, func(kind uint16, value []byte) {
+		if kind == unix.RTAX_MTU {
+			mtu = int(attrUint32(value))
 		}
-	}
-	return 0
+	})
+	return mtu
 }
 
 // policyRules lists the policy rules of both families.
@@ -157,23 +148,19 @@ func parseRule(m []byte) rule {
 		plain: msg.Type == unix.FR_ACT_TO_TBL && msg.Src_len == 0 && msg.Dst_len == 0 && msg.Tos == 0 &&
 			msg.Flags&unix.FIB_RULE_INVERT == 0,
 	}
-	attrs, err := nl.ParseRouteAttr(m[unix.SizeofRtMsg:])
-	if err != nil {
-		r.plain = false
-	}
-	native := nl.NativeEndian()
-	for _, attr := range attrs {
-		switch attr.Attr.Type {
+	whole := eachAttr(m[unix.SizeofRtMsg:], func(kind uint16, value []byte) {
+		switch kind {
 		case unix.FRA_PRIORITY:
-			r.priority = native.Uint32(attr.Value)
+			r.priority = attrUint32(value)
 		case unix.FRA_TABLE:
-			r.table = native.Uint32(attr.Value)
+			r.table = attrUint32(value)
 		case unix.FRA_PROTOCOL: // who made it
 		case unix.FRA_SUPPRESS_PREFIXLEN, unix.FRA_SUPPRESS_IFGROUP:
-			r.plain = r.plain && native.Uint32(attr.Value) == ^uint32(0) // off
+			r.plain = r.plain && attrUint32(value) == ^uint32(0) // off
 		default:
 			r.plain = false
 		}
-	}
+	})
+	r.plain = r.plain && whole
 	return r
 }

@@ -26,13 +26,16 @@ func hopsToKeep(v *view, addrs []netip.Addr) map[hop]bool {
 			keep[h] = true
 		}
 	}
-	for _, w := range v.ways.all {
+	for _, w := range v.ways.list {
 		if w.kind == wayGateway {
 			add(hop{w.oif, w.gw})
 		}
 	}
 	for _, addr := range addrs {
-		if w := v.ways.lookup(addr); w != nil && w.kind == wayDirect && !addr.IsMulticast() {
+		if isPerLink(netip.PrefixFrom(addr, addr.BitLen())) {
+			continue
+		}
+		if w := v.ways.lookup(addr); w != nil && w.kind == wayDirect {
 			add(hop{w.oif, addr})
 		}
 	}

@@ -27,7 +27,7 @@ type hop struct {
 // view is a state with every question about it answered.
 type view struct {
 	topology model.Topology // Revision unset
-	ways     ways           // the kernel's routes, without host entries of neighbours
+	ways     *ways          // the kernel's routes, without host entries of neighbours
 	egress   map[uint32]egress
 	neighs   map[hop]neighbour
 }
@@ -37,7 +37,6 @@ type view struct {
 func resolve(s *state, carriers map[string]bool) *view {
 	d := newDevices(s.links, carriers)
 	v := &view{
-		ways:   newWays(),
 		egress: make(map[uint32]egress, len(s.links)),
 		neighs: make(map[hop]neighbour, len(s.neighs)),
 	}
@@ -55,7 +54,7 @@ func resolve(s *state, carriers map[string]bool) *view {
 			v.topology.Limits = append(v.topology.Limits, text)
 		}
 	}
-	v.ways.fill(s.routes, func(p netip.Prefix) bool { return limited[famIndex(p.Addr())] == "" })
+	v.ways = newWays(s.routes, func(p netip.Prefix) bool { return limited[famIndex(p.Addr())] == "" })
 	v.addRoutes()
 	slices.Sort(v.topology.Limits)
 	return v
@@ -120,11 +119,9 @@ func modelLinks(s *state, d *devices) []model.Link {
 // addRoutes fills in Topology.Routes: the kernel's routes, and a host entry for
 // each neighbour that the kernel would reach directly.
 func (v *view) addRoutes() {
-	byPrefix := make(map[netip.Prefix]model.Route)
-	for _, w := range v.ways.all {
-		if !isPerLink(w.prefix) {
-			byPrefix[w.prefix] = v.modelRoute(w)
-		}
+	routes := make([]model.Route, len(v.ways.list), len(v.ways.list)+len(v.neighs))
+	for i := range v.ways.list {
+		routes[i] = v.modelRoute(&v.ways.list[i])
 	}
 	for h := range v.neighs {
 		w := v.ways.lookup(h.addr)
@@ -132,28 +129,41 @@ func (v *view) addRoutes() {
 		if w == nil || w.kind != wayDirect || w.oif != h.ifindex || isPerLink(host) {
 			continue
 		}
-		if next := v.nextHop(h, w.mtu); next.Kind == dataplane.NextHopNeighbor {
-			byPrefix[host] = model.Route{Prefix: host, Next: next}
+		next := v.nextHop(h, w.mtu)
+		if next.Kind != dataplane.NextHopNeighbor {
+			continue
+		}
+		entry := model.Route{Prefix: host, Next: next}
+		if at, ok := v.ways.index[host]; ok {
+			routes[at] = entry // the kernel has a route to this host alone
+		} else {
+			routes = append(routes, entry)
 		}
 	}
-	var perFamily [2]int
-	for p := range byPrefix {
-		perFamily[famIndex(p.Addr())]++
-	}
-	for i, name := range [2]string{"IPv4", "IPv6"} {
-		if perFamily[i] > maxRoutes {
-			v.topology.Limits = append(v.topology.Limits, tooManyText(name))
-		}
-	}
-	for p, r := range byPrefix {
-		if perFamily[famIndex(p.Addr())] <= maxRoutes {
-			v.topology.Routes = append(v.topology.Routes, r)
-		}
-	}
-	slices.SortFunc(v.topology.Routes, func(a, b model.Route) int { return a.Prefix.Compare(b.Prefix) })
+	slices.SortFunc(routes, func(a, b model.Route) int { return a.Prefix.Compare(b.Prefix) })
+	v.topology.Routes = v.bounded(routes)
 }
 
-func (v *view) modelRoute(w way) model.Route {
+// bounded leaves out the families that have become too many entries. IPv4
+// sorts first.
+func (v *view) bounded(routes []model.Route) []model.Route {
+	first6 := slices.IndexFunc(routes, func(r model.Route) bool { return r.Prefix.Addr().Is6() })
+	if first6 < 0 {
+		first6 = len(routes)
+	}
+	v4, v6 := routes[:first6], routes[first6:]
+	if len(v6) > maxRoutes {
+		v.topology.Limits = append(v.topology.Limits, tooManyText("IPv6"))
+		routes = v4
+	}
+	if len(v4) > maxRoutes {
+		v.topology.Limits = append(v.topology.Limits, tooManyText("IPv4"))
+		routes = routes[first6:]
+	}
+	return routes
+}
+
+func (v *view) modelRoute(w *way) model.Route {
 	r := model.Route{Prefix: w.prefix}
 	switch w.kind {
 	case wayLocal:

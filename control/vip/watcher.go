@@ -50,7 +50,6 @@ type Watcher struct {
 
 	// Used by Run only.
 	state  state
-	view   *view
 	prober *prober
 	failed string // the last error that was logged
 }
@@ -205,10 +204,10 @@ func (w *Watcher) refresh() time.Duration {
 	w.mu.Lock()
 	carriers, addrs := maps.Clone(w.carriers), w.resolve
 	w.mu.Unlock()
-	w.view = resolve(&w.state, carriers)
-	w.publish(w.view.topology)
+	v := resolve(&w.state, carriers)
+	w.publish(v.topology)
 
-	use, again := w.prober.plan(time.Now(), w.view, addrs)
+	use, again := w.prober.plan(time.Now(), v, addrs)
 	for _, h := range use {
 		if err := w.conn.useNeighbour(h.ifindex, h.addr); err != nil {
 			// Most likely the link has just gone; an event will tell.

@@ -27,49 +27,63 @@ type way struct {
 
 // ways is the routing table as the kernel reads it: the local table first, then
 // the longest prefix of the main table, of equal prefixes the lowest metric.
+// Prefixes that mean something else on every link are left out.
 type ways struct {
-	all   map[netip.Prefix]way
-	local map[netip.Prefix]bool // those of the local table
-	bits  [2][]int              // lengths that occur in a family, longest first
+	list  []way
+	index map[netip.Prefix]int // places in list
+	bits  [2][]int             // lengths that occur in a family, longest first
 }
 
-func newWays() ways {
-	return ways{all: make(map[netip.Prefix]way), local: make(map[netip.Prefix]bool)}
-}
-
-// fill adds the routes whose prefix is wanted.
-func (w *ways) fill(routes []route, wanted func(netip.Prefix) bool) {
-	metric := make(map[netip.Prefix]uint32)
+// newWays reads the routes of which wanted accepts the prefix.
+func newWays(routes []route, wanted func(netip.Prefix) bool) *ways {
+	w := &ways{
+		list:  make([]way, 0, len(routes)),
+		index: make(map[netip.Prefix]int, len(routes)),
+	}
 	var ranges []netip.Prefix // of the local table, other than hosts
-	for _, r := range routes {
-		if r.table != tableLocal || !wanted(r.prefix) {
+	for i := range routes {
+		r := &routes[i]
+		if r.table != tableLocal || isPerLink(r.prefix) || !wanted(r.prefix) {
 			continue
 		}
-		w.local[r.prefix] = true
 		if !r.prefix.IsSingleIP() {
 			ranges = append(ranges, r.prefix)
 		}
 		// The same address on two devices is one address of the box.
-		if old, ok := w.all[r.prefix]; !ok || old.kind != wayLocal {
-			w.all[r.prefix] = toWay(r)
+		if at, ok := w.index[r.prefix]; !ok {
+			w.add(toWay(r))
+		} else if w.list[at].kind != wayLocal {
+			w.list[at] = toWay(r)
 		}
 	}
-	for _, r := range routes {
-		if r.table != tableMain || !wanted(r.prefix) || w.local[r.prefix] || inAny(ranges, r.prefix) {
+	local := len(w.list)
+	metrics := make([]uint32, 0, len(routes)) // of w.list[local:]
+	for i := range routes {
+		r := &routes[i]
+		if r.table != tableMain || isPerLink(r.prefix) || !wanted(r.prefix) || inAny(ranges, r.prefix) {
 			continue
 		}
-		old, seen := metric[r.prefix]
+		at, seen := w.index[r.prefix]
 		switch {
-		case !seen || r.metric < old:
-			metric[r.prefix] = r.metric
-			w.all[r.prefix] = toWay(r)
-		case r.metric == old:
+		case !seen:
+			w.add(toWay(r))
+			metrics = append(metrics, r.metric)
+		case at < local: // the local table has the same prefix
+		case r.metric < metrics[at-local]:
+			w.list[at], metrics[at-local] = toWay(r), r.metric
+		case r.metric == metrics[at-local]:
 			// Several ways that the kernel chooses from by more than the
 			// destination.
-			w.all[r.prefix] = way{prefix: r.prefix}
+			w.list[at] = way{prefix: r.prefix}
 		}
 	}
-	w.index()
+	w.noteBits()
+	return w
+}
+
+func (w *ways) add(x way) {
+	w.index[x.prefix] = len(w.list)
+	w.list = append(w.list, x)
 }
 
 // inAny says whether p lies within one of the ranges, whose routes come first.
@@ -82,7 +96,7 @@ func inAny(ranges []netip.Prefix, p netip.Prefix) bool {
 	return false
 }
 
-func toWay(r route) way {
+func toWay(r *route) way {
 	w := way{prefix: r.prefix, oif: r.oif, gw: r.gw, mtu: r.mtu}
 	switch {
 	case r.table == tableLocal && (r.kind == unix.RTN_LOCAL || r.kind == unix.RTN_ANYCAST):
@@ -97,13 +111,13 @@ func toWay(r route) way {
 	return w
 }
 
-func (w *ways) index() {
+func (w *ways) noteBits() {
 	var seen [2][129]bool
-	for p := range w.all {
+	for i := range w.list {
+		p := w.list[i].prefix
 		seen[famIndex(p.Addr())][p.Bits()] = true
 	}
 	for family := range seen {
-		w.bits[family] = nil
 		for bits := 128; bits >= 0; bits-- {
 			if seen[family][bits] {
 				w.bits[family] = append(w.bits[family], bits)
@@ -117,10 +131,10 @@ func (w *ways) lookup(addr netip.Addr) *way {
 	for _, bits := range w.bits[famIndex(addr)] {
 		p, err := addr.Prefix(bits)
 		if err != nil {
-			continue // a zone: such addresses have no route of their own
+			return nil // the zero Addr
 		}
-		if found, ok := w.all[p]; ok {
-			return &found
+		if at, ok := w.index[p]; ok {
+			return &w.list[at]
 		}
 	}
 	return nil
