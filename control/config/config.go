@@ -10,8 +10,8 @@ import (
 	"steelyard/control/model"
 )
 
-// MaxBytes is the largest file that is read: some 30,000 services fit, and
-// the memory that a mistaken or hostile file costs stays bounded.
+// MaxBytes is the largest file that is read. More services fit than a mapping
+// may hold (maxKeys), and what a mistaken or hostile file costs stays bounded.
 const MaxBytes = 4 << 20
 
 // Config is a file that was accepted.

@@ -117,7 +117,10 @@ func (d *decoder) named(v value) []field {
 }
 
 func (d *decoder) interfaces(v value) {
-	for _, it := range d.named(v) {
+	before := len(d.r.errors)
+	list := d.named(v)
+	d.f.interfacesGiven = len(list) > 0 || len(d.r.errors) > before
+	for _, it := range list {
 		i := &iface{name: it.key, at: it.keyAt, device: it.key, deviceAt: it.keyAt, xdp: model.XDPAuto}
 		for _, it := range d.fields(it.value, "interfaces.NAME") {
 			switch it.key {
@@ -179,11 +182,25 @@ func (d *decoder) announce(v value) {
 				a.Spacing = got
 			}
 		case "refresh":
-			if isScalar(it.value.node) && (scalar(it.value.node) == "off" || scalar(it.value.node) == "0s") {
-				a.Refresh = 0
-			} else if got, ok := d.duration(it.value, minRefresh, maxRefresh); ok {
-				a.Refresh = got
-			}
+			d.refresh(it.value)
+		}
+	}
+}
+
+// refresh takes a duration, and two ways to say "never".
+func (d *decoder) refresh(v value) {
+	word := ""
+	if v.node != nil && isScalar(v.node) {
+		word = scalar(v.node)
+	}
+	switch word {
+	case "off", "0s":
+		d.f.announce.Refresh = 0
+	case "0":
+		d.r.errorf(v.at, "write 0s or off for never", "a duration without unit")
+	default:
+		if got, ok := d.duration(v, minRefresh, maxRefresh); ok {
+			d.f.announce.Refresh = got
 		}
 	}
 }

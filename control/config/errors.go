@@ -14,11 +14,10 @@ type Error struct {
 	Path    string `json:"path,omitempty"` // as "services.dns.pool"; "" for the file as a whole
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"` // what to do about it; may be ""
-	// Source is the line of the file, without its end. Very long lines are
-	// kept in part only.
+	// Source is the line of the file, without its end; of a very long one,
+	// the part around the column.
 	Source string `json:"source,omitempty"`
-	// caret is the column within Source.
-	caret int
+	Caret  int    `json:"caret"` // the column within Source, from 1
 }
 
 // Errors is everything that is wrong with a file, sorted by position.
@@ -44,7 +43,7 @@ func (e Error) Excerpt() string {
 	gutter := fmt.Sprintf("%5d | ", e.Line)
 	var pad strings.Builder
 	for i, c := range []rune(e.Source) {
-		if i >= e.caret-1 {
+		if i >= e.Caret-1 {
 			break
 		}
 		if c != '\t' { // a tab stays one, so that the caret stays in line

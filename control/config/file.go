@@ -25,6 +25,9 @@ type file struct {
 	servicesAt where
 	// interfacesAt is the interfaces section, or at.
 	interfacesAt where
+	// interfacesGiven is set if there are any, or what is wrong with them
+	// has been reported.
+	interfacesGiven bool
 }
 
 // ref is the use of a name or address; text is "" where there is none that

@@ -164,14 +164,18 @@ func (d *decoder) fields(v value, shape string) []field {
 			f.keyAt.path = join(v.at.path, f.key)
 			d.r.notSupported(f.keyAt, "", "")
 		default:
-			hint := cmp.Or(belongs(f.key), d.r.suggest(f.key, known.all()))
-			if word, _, colon := strings.Cut(f.key, ":"); colon && hint == "" && slices.Contains(known.built, word) {
-				hint = "put a space after the colon"
-			}
-			d.r.errorf(f.keyAt, hint, "unknown key %s", quote(f.key))
+			d.r.errorf(f.keyAt, d.unknownHint(f.key, known), "unknown key %s", quote(f.key))
 		}
 		return true
 	})
+}
+
+// unknownHint says what may have been meant by a key, or "".
+func (d *decoder) unknownHint(key string, known words) string {
+	if word, _, colon := strings.Cut(key, ":"); colon && slices.Contains(known.built, word) {
+		return "put a space after the colon"
+	}
+	return cmp.Or(belongs(key), d.r.suggest(key, known.all()))
 }
 
 // items returns the places of a list. Nothing at all counts as an empty list;

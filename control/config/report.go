@@ -95,7 +95,7 @@ func (r *report) sorted(list Errors) Errors {
 			have, text = e.Line, []rune(strings.TrimSuffix(lines[e.Line-1], "\r"))
 		}
 		e.Column = min(e.Column, len(text)+1)
-		e.Source, e.caret = excerpt(text, e.Column)
+		e.Source, e.Caret = excerpt(text, e.Column)
 	}
 	return list
 }

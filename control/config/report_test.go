@@ -48,7 +48,7 @@ func TestExcerpt(t *testing.T) {
 // TestCaret keeps tabs, so that the caret stands where the terminal puts the
 // character.
 func TestCaret(t *testing.T) {
-	e := Error{Line: 7, Source: "a:\t[é x", caret: 6}
+	e := Error{Line: 7, Source: "a:\t[é x", Caret: 6}
 	if got, want := e.Excerpt(), "    7 | a:\t[é x\n      |   \t  ^\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

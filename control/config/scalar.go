@@ -91,7 +91,7 @@ func (d *decoder) duration(v value, lo, hi time.Duration) (time.Duration, bool) 
 
 // example is a plain number as seconds, where that is what was meant at all.
 func example(number string) string {
-	if wholeNumber.MatchString(number) && number[0] != '-' && len(number) <= 5 {
+	if wholeNumber.MatchString(number) && number[0] != '-' && number != "0" && len(number) <= 5 {
 		return number + "s"
 	}
 	return "30s"

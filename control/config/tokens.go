@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+
 	"github.com/goccy/go-yaml/token"
 )
 
@@ -76,7 +78,7 @@ func (n *nesting) step(tk *token.Token) string {
 			b.keys++
 			n.work += b.keys
 			if b.keys > maxKeys || n.work > maxKeyWork {
-				return "too many keys"
+				return fmt.Sprintf("too many keys: at most %d in one mapping", maxKeys)
 			}
 		}
 	}

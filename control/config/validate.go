@@ -4,7 +4,7 @@ import (
 	"iter"
 	"maps"
 	"net/netip"
-	"slices"
+	"strings"
 
 	"steelyard/dataplane"
 )
@@ -62,7 +62,7 @@ func validate(r *report, f *file) {
 }
 
 func (v *validator) checkInterfaces() {
-	if len(v.f.interfaces) == 0 {
+	if !v.f.interfacesGiven {
 		v.r.errorf(v.f.interfacesAt, "name the devices that carry traffic, as in `interfaces: {eth0: {}}`", "no interfaces")
 	}
 	devices := map[string]*iface{}
@@ -127,8 +127,7 @@ func (v *validator) resolveVIP(s *service) {
 		}
 		return
 	}
-	_, err := netip.ParseAddr(s.vip.text)
-	if err != nil && namePattern.MatchString(s.vip.text) && !looksNumeric(s.vip.text) {
+	if !looksLikeAddr(s.vip.text) {
 		v.undefined(s.vip, "VIP", maps.Keys(v.vips))
 		return
 	}
@@ -150,9 +149,10 @@ func (v *validator) resolveVIP(s *service) {
 	known.vip.used = true
 }
 
-// looksNumeric is true for what was meant as an IPv4 address.
-func looksNumeric(s string) bool {
-	return !slices.ContainsFunc([]rune(s), func(c rune) bool { return c != '.' && (c < '0' || c > '9') })
+// looksLikeAddr is true for an address and for what was meant as one: no name
+// has a colon or slash, or consists of digits and dots alone.
+func looksLikeAddr(s string) bool {
+	return strings.ContainsAny(s, ":/") || strings.Trim(s, "0123456789.") == ""
 }
 
 // resolvePool finds the pool of a service.
