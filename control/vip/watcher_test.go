@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -255,6 +256,36 @@ func TestWatcherFollowsLink(t *testing.T) {
 	await(t, w, "the neighbour on the new device", leadsTo(peer, again, mac))
 }
 
+// The kernel drops the routes of a link that goes down and, for IPv4, tells
+// nobody: the next best must come into use all the same.
+func TestWatcherFallsBackToOtherLink(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			b := newBox(t)
+			w := b.watch(t)
+			dst := &net.IPNet{IP: f.farNet.Addr().AsSlice(), Mask: net.CIDRMask(f.farNet.Bits(), f.far.BitLen())}
+			mustDo(t, b.HostEnv, func() error {
+				if f.far.Is4() {
+					// The events of its IPv6 addresses would hide the silence.
+					err := os.WriteFile("/proc/sys/net/ipv6/conf/eth1/disable_ipv6", []byte("1"), 0)
+					if err != nil {
+						return err
+					}
+				}
+				for i, gw := range []netip.Addr{f.peer, f.gateway} {
+					if err := netlink.RouteAdd(&netlink.Route{Dst: dst, Gw: gw.AsSlice(), Priority: 10 + i}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			await(t, w, "the better route", leadsTo(f.far, b.eth1, macOf(t, b.lan, "eth0")))
+			mustDo(t, b.HostEnv, withLink("eth1", netlink.LinkSetDown))
+			await(t, w, "the other route", leadsTo(f.far, b.eth0, macOf(t, b.wan, "eth0")))
+		})
+	}
+}
+
 func TestWatcherReadsRoutesAndRules(t *testing.T) {
 	b := newBox(t)
 	w := b.watch(t)
@@ -400,7 +431,7 @@ func TestWatcherSurvivesManyRoutes(t *testing.T) {
 }
 
 // Routing daemons install next hop objects and point routes at them; a change
-// of the object changes the routes without an event for them.
+// of the object changes the routes.
 func TestWatcherFollowsNextHopObject(t *testing.T) {
 	b := newBox(t)
 	w := b.watch(t)
