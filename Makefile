@@ -1,0 +1,89 @@
+# Everything a person or CI does with Steelyard. `make` lists it.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# Programs of administrators are not always in a user's PATH.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+# The checked-in BPF object and the static binaries need no C library.
+export CGO_ENABLED := 0
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BUILD := go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+# Network namespaces and BPF are for root.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+AS_ROOT := $(if $(SUDO),-exec 'sudo -E')
+
+# What lint, generate and the tests call, as program:package of Debian and
+# Ubuntu. Building and the demo need none of it.
+TOOLS := clang-19:clang-19 llvm-strip-19:llvm-19 clang-format-19:clang-format-19
+
+BPF_SOURCES := $(wildcard bpf/*.[ch])
+FUZZTIME ?= 60s
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## Build, then watch clients, the balancer and backends at work on this machine
+	@$(SUDO) build/lab demo
+
+lab: build ## Raise the demo's network and leave it up to play with
+	@$(SUDO) build/lab up
+
+build: ## Build build/steelyard and build/lab, static
+	@mkdir -p build
+	$(BUILD) -o build/ ./cmd/...
+
+generate: deps ## Compile bpf/ into the object that is checked in
+	go generate ./...
+
+test: deps lint check-generated ## Install what is missing, check everything, run every test
+	go test -count=1 -vet=off $(AS_ROOT) ./...
+
+bench: build ## Measure throughput and cost per packet on this machine
+	@$(SUDO) build/lab bench
+
+fuzz: ## Run each fuzz target for FUZZTIME (60s)
+	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ { names[++n] = $$1 } /^ok/ { for (; n > 0; n--) print $$2, names[n] }' | \
+	while read -r package target; do \
+		echo "== $$package $$target"; \
+		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $(AS_ROOT) "$$package" </dev/null; \
+	done
+
+lint: deps ## Check style, suspicious code and go.mod
+	go vet ./...
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run make fmt: $$unformatted"; exit 1; }
+	clang-format-19 --dry-run -Werror $(BPF_SOURCES)
+	go tool staticcheck ./...
+	go mod tidy -diff
+
+# The tree is not touched: the object is compiled in a copy of it.
+check-generated: deps ## Check that generated files are what their sources give
+	@copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
+	cp -a bpf dataplane testenv go.mod go.sum "$$copy"; \
+	(cd "$$copy" && go generate ./...); \
+	find bpf dataplane testenv -name '*_bpfe[lb].*' | while read -r file; do \
+		cmp "$$file" "$$copy/$$file" || { echo "$$file is out of date: run make generate"; exit 1; }; \
+	done
+
+fmt: deps ## Format Go and C
+	gofmt -w .
+	clang-format-19 -i $(BPF_SOURCES)
+
+clean: ## Remove what make built
+	rm -rf build
+
+deps: ## Install the packages that tests and generate need, if missing
+	@missing=; \
+	for tool in $(TOOLS); do \
+		command -v "$${tool%%:*}" >/dev/null || missing+=" $${tool##*:}"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	command -v apt-get >/dev/null || { echo "please install what these packages of Debian are called here:$$missing"; exit 1; }; \
+	echo "installing$$missing"; \
+	$(SUDO) apt-get -qq update; \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null
+
+.PHONY: help demo lab build generate test bench fuzz lint check-generated fmt clean deps
