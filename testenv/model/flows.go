@@ -130,12 +130,16 @@ func (b *Box) Forget(f dataplane.Flow) bool {
 	return ok
 }
 
-// ForgetAll empties the flow table and all that depends on it, as the loss of
-// the table does.
-func (b *Box) ForgetAll() {
+// ForgetFlows empties the flow table.
+func (b *Box) ForgetFlows() { clear(b.flows) }
+
+// Restart forgets everything but the configuration and the time, as a program
+// that is loaded anew does.
+func (b *Box) Restart() {
 	clear(b.flows)
 	clear(b.direct)
-	b.budget = answerBudget{}
+	clear(b.BackendCounts)
+	b.Counters, b.budget = dataplane.Counters{}, answerBudget{}
 }
 
 // ForgetDirect clears the mark that a client spoke to an origin's own address,

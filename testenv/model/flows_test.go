@@ -77,10 +77,16 @@ func TestCountersCountFramesAsTheyCameIn(t *testing.T) {
 	}
 }
 
-func TestDirectEntryIsForgotten(t *testing.T) {
-	b := play(t, "v4 a client that speaks to the backend itself")
-	b.ForgetAll()
+func TestRestartKeepsOnlyTheConfiguration(t *testing.T) {
+	b := play(t, "v4 track always: every flow is remembered")
+	b.Restart()
 	if flows := b.ListFlows(); len(flows) != 0 {
-		t.Errorf("flows after ForgetAll: %+v", flows)
+		t.Errorf("flows after a restart: %+v", flows)
+	}
+	if (b.Counters != dataplane.Counters{}) || len(b.BackendCounts) != 0 {
+		t.Errorf("counters after a restart: %+v", b.Counters)
+	}
+	if len(b.Services) == 0 || b.Now == 0 {
+		t.Error("the configuration is gone")
 	}
 }

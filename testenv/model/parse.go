@@ -149,6 +149,10 @@ func (p *packet) parseIP6() dataplane.Verdict {
 	p.header = ip6Len
 	p.ipLen = ip6Len + int(binary.BigEndian.Uint16(ip[4:]))
 	switch {
+	case p.src.Addr().Is4In6() || p.dst.Addr().Is4In6():
+		// No business on the wire (RFC 4291, Section 2.5.5.2 is for
+		// programs): neither our VIP nor a client to answer.
+		return dataplane.PassNotOurs
 	case ip[0]>>4 != 6:
 		return dataplane.DropBadHeader
 	case p.ipLen > len(ip):
@@ -196,9 +200,7 @@ func (p *packet) parseUDP() dataplane.Verdict {
 	return dataplane.VerdictContinue
 }
 
-// addresses takes source and destination. An IPv4-mapped address in an IPv6
-// header (RFC 4291, Section 2.5.5.2) is not the IPv4 address: it has no
-// business on the wire and equals no VIP.
+// addresses takes source and destination.
 func (p *packet) addresses(src, dst []byte) {
 	s, _ := netip.AddrFromSlice(src)
 	d, _ := netip.AddrFromSlice(dst)

@@ -53,15 +53,16 @@ func (s script) answers() []Case {
 	}
 	asVIP := s.errorTo(one1, 0, s.expired())
 	asVIP[1] = with(asVIP[1].(packet.IP), func(ip *packet.IP) { ip.Src = s.vip })
-	scarce := func(b *model.Box) { b.AnswersPerSecond = ScarceAnswers }
+	scarce := s.gateway(s.d)
+	scarce.AnswersPerSecond = 2
 	list := []Case{
 		one("last hop", Step{In: one1, Verdict: dataplane.AnswerTimeExceeded, Out: s.errorTo(one1, 0, s.expired()), To: s.d.Outside}),
 		one("last hop, long packet in a vlan", Step{In: tagged, Verdict: dataplane.AnswerTimeExceeded, Out: s.errorTo(tagged, 1, s.expired()), To: s.d.Outside}),
 		one("last hop of a reply", Step{From: s.d.Inside, In: reply, Verdict: dataplane.AnswerTimeExceeded, Out: s.errorTo(reply, 0, s.expired()), To: s.d.Inside}),
 		one("last hop where the box has no address", Step{Change: bare, In: one1, Verdict: dataplane.AnswerTimeExceeded, Out: asVIP, To: s.d.Outside}),
 		one("too big", Step{Change: small, In: big, Verdict: dataplane.AnswerTooBig, Out: s.errorTo(big, 0, s.tooBig(1280)), To: s.d.Outside}),
-		{Name: "answers run out and come back", Steps: []Step{
-			{Change: both(scarce, small), In: one1, Verdict: dataplane.AnswerTimeExceeded, Out: s.errorTo(one1, 0, s.expired()), To: s.d.Outside},
+		{Name: "answers run out and come back", Box: scarce, Steps: []Step{
+			{Change: small, In: one1, Verdict: dataplane.AnswerTimeExceeded, Out: s.errorTo(one1, 0, s.expired()), To: s.d.Outside},
 			{In: one1, Verdict: dataplane.AnswerTimeExceeded, Out: s.errorTo(one1, 0, s.expired()), To: s.d.Outside},
 			{In: one1, Verdict: dataplane.DropTTLExpired},
 			{In: big, Verdict: dataplane.DropTooBig},
@@ -80,6 +81,3 @@ func (s script) answers() []Case {
 		Out: stack(s.fromClient(), with(s.ipOut(Web), func(ip *packet.IP) { ip.TTL = 64 }), tcpTo(8080, "A"), packet.Payload(1300)),
 	}))
 }
-
-// ScarceAnswers is the AnswersPerSecond of cases that use them up.
-const ScarceAnswers = 2

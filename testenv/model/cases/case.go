@@ -12,7 +12,7 @@ import (
 // Case is one rule: a gateway and packets that show it.
 type Case struct {
 	Name  string
-	Box   *model.Box // fresh; Process has seen nothing
+	Box   *model.Box // fresh; Process has seen nothing yet
 	Steps []Step
 }
 

@@ -14,16 +14,16 @@ type Devices struct{ Outside, Inside, Stray uint32 }
 
 // The MACs of the gateway and its neighbours.
 var (
-	macOutside = dataplane.MAC{0x02, 0, 0, 0, 0x0a, 1}
-	macInside  = dataplane.MAC{0x02, 0, 0, 0, 0x0a, 2}
-	macRouter  = dataplane.MAC{0x02, 0, 0, 0, 0x0b, 1}
-	macOther   = dataplane.MAC{0x02, 0, 0, 0, 0x0c, 1}
+	macOutside = dataplane.MAC{0x02, 0x51, 0x62, 0x73, 0x0a, 1}
+	macInside  = dataplane.MAC{0x02, 0x51, 0x62, 0x73, 0x0a, 2}
+	macRouter  = dataplane.MAC{0x02, 0x15, 0x26, 0x37, 0x0b, 1}
+	macOther   = dataplane.MAC{0x02, 0x15, 0x26, 0x37, 0x0c, 1}
 	macNone    = dataplane.MAC{}
 )
 
 // macOf is a backend's.
 func macOf(id dataplane.BackendID) dataplane.MAC {
-	return dataplane.MAC{0x02, 0, 0, 0, 0x0d, byte(id)}
+	return dataplane.MAC{0x02, 0x84, 0x95, 0xa6, 0x0d, byte(id)}
 }
 
 // The backends of the gateway. Web serves port 80, DNS port 53, and Shared
