@@ -123,27 +123,30 @@ static __always_inline enum verdict classify_trouble(const struct pkt *p,
 static __always_inline enum verdict classify(const struct pkt *p,
 					     struct match *m)
 {
-	struct endpoint to = {.port_be = p->dport_be, .proto = p->proto};
-	struct endpoint from = {.port_be = p->sport_be, .proto = p->proto};
+	/* One key in turn for all lookups: stack is scarce. */
+	struct endpoint at = {.port_be = p->dport_be, .proto = p->proto};
 	struct origin *origin;
 
 	if (p->proto != PROTO_TCP && p->proto != PROTO_UDP)
 		return classify_portless(p);
-	to.addr = p->daddr;
-	m->service = bpf_map_lookup_elem(&services, &to);
+	at.addr = p->daddr;
+	m->service = bpf_map_lookup_elem(&services, &at);
 	if (m->service) {
 		if (!addressed_to_us(p))
 			return VERDICT_PASS_NOT_OURS;
 		return p->fragment ? VERDICT_DROP_FRAGMENT : VERDICT_CONTINUE;
 	}
-	from.addr = p->saddr;
-	m->origin = bpf_map_lookup_elem(&origins, &from);
+	at.addr = p->saddr;
+	at.port_be = p->sport_be;
+	m->origin = bpf_map_lookup_elem(&origins, &at);
 	if (m->origin)
 		return addressed_to_us(p) ? VERDICT_CONTINUE
 					  : VERDICT_PASS_NOT_OURS;
 	if (is_vip(&p->daddr))
 		return classify_bare_vip(p);
-	origin = bpf_map_lookup_elem(&origins, &to);
+	at.addr = p->daddr;
+	at.port_be = p->dport_be;
+	origin = bpf_map_lookup_elem(&origins, &at);
 	if (origin)
 		return classify_direct(p, origin);
 	return VERDICT_PASS_NOT_OURS;

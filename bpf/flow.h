@@ -33,6 +33,14 @@ struct flow_key {
 	__u64 hash;
 };
 
+/* What is remembered under a key. */
+struct flow_content {
+	__u32 value;
+	__u32 expires_ticks;
+	__u8 state; /* enum flow_state */
+	__u8 pad[3];
+};
+
 static __always_inline __u64 now_ns(void)
 {
 	return cfg_test ? test_clock_ns : bpf_ktime_get_coarse_ns();
@@ -87,6 +95,17 @@ static __always_inline int bucket_overflowed(const struct flow_bucket *b,
 	       !ticks_past(now, b->overflow_ticks + cfg_longest_idle_ticks);
 }
 
+/* The way of a place. The compiler must not know its range: it would move the
+ * check of it to another register than the one used (clang 19, refused by the
+ * verifier of kernel 6.1). */
+static __always_inline __u32 place_way(__u32 place)
+{
+	__u32 way = (place - 1) % 8;
+
+	asm volatile("" : "+r"(way));
+	return way;
+}
+
 /*
  * Where an entry is, in one number: bucket * 8 + way + 1; 0 = nowhere. The
  * searches return this and are global functions because the verifier then
@@ -95,13 +114,13 @@ static __always_inline int bucket_overflowed(const struct flow_bucket *b,
  */
 static __always_inline struct flow *flow_at(__u32 place)
 {
-	__u32 index = (place - 1) / 8, way = (place - 1) % 8;
+	__u32 index = (place - 1) / 8, way = place_way(place);
 	struct flow_bucket *b;
 
-	if (!place || way >= FLOW_WAYS)
+	if (!place)
 		return NULL;
 	b = bpf_map_lookup_elem(&flow_buckets, &index);
-	return b ? &b->flow[way] : NULL;
+	return b && way < FLOW_WAYS ? &b->flow[way] : NULL;
 }
 
 /* Place of the live entry of a key, or 0. */
@@ -209,7 +228,7 @@ __noinline __u32 flow_search_place(const struct flow_key *k, __u32 now)
 
 static __always_inline void flow_write(struct flow_bucket *b, __u32 way,
 				       const struct flow_key *k,
-				       const struct flow *content)
+				       const struct flow_content *content)
 {
 	struct flow *f = &b->flow[way];
 
@@ -230,10 +249,10 @@ static __always_inline void flow_write(struct flow_bucket *b, __u32 way,
  */
 static __always_inline int flow_fill(struct flow_bucket *first,
 				     const struct flow_key *k,
-				     const struct flow *content, __u32 now,
-				     __u32 place)
+				     const struct flow_content *content,
+				     __u32 now, __u32 place)
 {
-	__u32 index = (place - 1) / 8, way = (place - 1) % 8, spare;
+	__u32 index = (place - 1) / 8, way = place_way(place), spare;
 	struct flow_table_count *count = flow_count();
 	struct flow_bucket *b;
 
@@ -262,7 +281,7 @@ static __always_inline int flow_fill(struct flow_bucket *first,
  * there was no room to remember it, or that of another CPU that was faster.
  */
 __noinline __u32 flow_remember(const struct flow_key *k,
-			       const struct flow *content, __u32 now)
+			       const struct flow_content *content, __u32 now)
 {
 	struct flow_table_count *count = flow_count();
 	struct flow_bucket *first;
@@ -346,7 +365,7 @@ static __always_inline __u32 flow_keep(const struct flow_key *k,
 				       const struct pkt *p, __u32 value,
 				       __u32 idle_ticks, __u32 now)
 {
-	struct flow content = {
+	struct flow_content content = {
 		.value = value,
 		.state = flow_first_state(p),
 	};
