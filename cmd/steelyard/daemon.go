@@ -69,7 +69,7 @@ func newDaemon(o *options, snap *model.Snapshot, log *slog.Logger) (d *daemon, e
 	d.sender = neigh.NewSender(vip.Forwarding(true))
 	d.announcer = announce.New(d.sender, snap.Announce, announce.Options{Log: log})
 	d.put(snap)
-	d.rec = reconcile.New(&d.store, d.watcher, d.path, &claimer{d.addresses, d.announcer}, log)
+	d.rec = reconcile.New(&d.store, d.watcher, d.path, &claimer{addresses: d.addresses, announcer: d.announcer}, log)
 	d.api, err = api.Listen(o.runDir, &statusProvider{d})
 	return d, err
 }

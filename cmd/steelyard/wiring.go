@@ -112,17 +112,29 @@ func (p *packetPath) close() error {
 type claimer struct {
 	addresses *vip.Addresses
 	announcer *announce.Announcer
+	said      map[announce.Address]bool // of the last Claim
 }
 
-// Claim implements reconcile.Claimer.
+// Claim implements reconcile.Claimer. What is given up is no longer announced
+// when its address goes. What could not be added is announced all the same:
+// the packet path serves it already.
 func (c *claimer) Claim(ctx context.Context, claims []reconcile.Claim) error {
 	want := make([]vip.Want, len(claims))
 	say := make([]announce.Address, len(claims))
+	var kept []announce.Address
 	for i, cl := range claims {
 		want[i] = vip.Want{Addr: cl.Addr, Ifindex: cl.Ifindex}
 		say[i] = announce.Address{Addr: cl.Addr, Ifindex: cl.Ifindex, MAC: cl.MAC}
+		if c.said[say[i]] {
+			kept = append(kept, say[i])
+		}
 	}
+	c.announcer.Set(kept)
 	err := c.addresses.Ensure(ctx, want)
 	c.announcer.Set(say)
+	c.said = make(map[announce.Address]bool, len(say))
+	for _, a := range say {
+		c.said[a] = true
+	}
 	return err
 }
