@@ -1,0 +1,309 @@
+package main_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"steelyard/control/api"
+	"steelyard/testenv/netns"
+	"steelyard/testenv/site"
+	"steelyard/testenv/traffic"
+)
+
+// The ports of site.Config's defaults.
+const (
+	vipPort     = 7000
+	backendPort = 9000
+)
+
+// bed is a raised site for one test, and the daemon on its gateway.
+type bed struct {
+	t       *testing.T
+	env     *netns.Env
+	client  *netns.HostEnv
+	gateway *netns.HostEnv
+	daemon  *site.Daemon // nil before start
+	// known are the gateway's addresses that are not the daemon's.
+	known map[string]bool
+}
+
+// raise builds a world without a daemon.
+func raise(t *testing.T, w netns.World) *bed {
+	t.Helper()
+	env := netns.New(t, w)
+	b := &bed{t: t, env: env, client: env.Host(site.Client), gateway: env.Host(site.Gateway)}
+	if err := b.gateway.Do(func() (err error) {
+		b.known, err = addresses()
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// raiseServing builds a two-armed site whose n backends answer with their
+// names, and runs the daemon with a config. The backends of the config's zero
+// value are those n.
+func raiseServing(t *testing.T, n int, c site.Config) *bed {
+	t.Helper()
+	b := raise(t, site.World(n))
+	b.serve(n)
+	if c.Backends == nil {
+		c.Backends = site.Members(n)
+	}
+	b.start(c.String())
+	return b
+}
+
+// serve runs echo servers on the first n backends.
+func (b *bed) serve(n int) {
+	b.t.Helper()
+	for i := 1; i <= n; i++ {
+		traffic.Serve(b.t, b.backend(i), site.Backend(i),
+			netip.AddrPortFrom(site.Backend4(i), backendPort), netip.AddrPortFrom(site.Backend6(i), backendPort))
+	}
+}
+
+func (b *bed) backend(i int) *netns.HostEnv { return b.env.Host(site.Backend(i)) }
+
+// start runs the daemon until the test ends and waits until the config is in
+// force.
+func (b *bed) start(config string) {
+	b.t.Helper()
+	b.launch(binaryPath, config)
+	if err := b.daemon.WaitInForce(b.t.Context(), 1); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// launch runs a program in the daemon's place and does not wait for it. When
+// the test ends it is stopped, and must leave nothing behind.
+func (b *bed) launch(program, config string) {
+	b.t.Helper()
+	d, err := site.Launch(b.t.Context(), b.gateway, program, b.t.TempDir(), config)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.daemon = d
+	b.t.Cleanup(func() {
+		if b.daemon == d {
+			b.stop()
+		}
+		if b.t.Failed() {
+			b.t.Logf("the daemon's log:\n%s", d.Log())
+		}
+	})
+}
+
+// stop ends the daemon and looks for leftovers.
+func (b *bed) stop() {
+	b.t.Helper()
+	if b.t.Failed() {
+		if s, err := b.daemon.Status(b.t.Context()); err == nil {
+			b.t.Logf("status at the end: %+v", s)
+		}
+	}
+	if err := b.daemon.Stop(); err != nil {
+		b.t.Error(err)
+	}
+	pins := b.daemon.Pins()
+	b.daemon = nil
+	if err := b.gateway.Do(func() error { return leftovers(pins, b.known) }); err != nil {
+		b.t.Error(err)
+	}
+}
+
+// leftovers looks for pins, XDP programs and addresses that are not among those
+// known, in the thread's namespace.
+func leftovers(pins string, known map[string]bool) error {
+	var errs []error
+	links, err := netlink.LinkList()
+	if err != nil {
+		return fmt.Errorf("list devices: %w", err)
+	}
+	for _, l := range links {
+		if x := l.Attrs().Xdp; x != nil && x.Attached {
+			errs = append(errs, fmt.Errorf("an XDP program was left on %s", l.Attrs().Name))
+		}
+	}
+	addrs, err := addresses()
+	for a := range addrs {
+		if !known[a] {
+			errs = append(errs, fmt.Errorf("the address %s was left behind", a))
+		}
+	}
+	if _, err := os.Stat(pins); err == nil {
+		errs = append(errs, fmt.Errorf("pins were left in %s", pins))
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+// addresses lists the addresses of the thread's namespace with the lengths of
+// their subnets, but for those that the kernel makes itself.
+func addresses() (map[string]bool, error) {
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	out := map[string]bool{}
+	for _, a := range list {
+		if n := a.(*net.IPNet); !n.IP.IsLinkLocalUnicast() && !n.IP.IsLoopback() {
+			out[n.String()] = true
+		}
+	}
+	return out, nil
+}
+
+// has tells whether the gateway has an address such as "10.0.0.1/24".
+func (b *bed) has(address string) bool {
+	b.t.Helper()
+	var have map[string]bool
+	if err := b.gateway.Do(func() (err error) {
+		have, err = addresses()
+		return err
+	}); err != nil {
+		b.t.Fatal(err)
+	}
+	return have[address]
+}
+
+// reload gives the daemon another config and waits until it is in force.
+func (b *bed) reload(config string) {
+	b.t.Helper()
+	if err := b.daemon.Reload(b.t.Context(), config); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bed) status() api.Status {
+	b.t.Helper()
+	s, err := b.daemon.Status(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
+// verdict returns how many packets the packet path decided on in one way.
+func (b *bed) verdict(name string) uint64 {
+	b.t.Helper()
+	return packets(b.status(), name)
+}
+
+func packets(s api.Status, verdict string) uint64 {
+	for _, v := range s.Verdicts {
+		if v.Name == verdict {
+			return v.Packets
+		}
+	}
+	return 0
+}
+
+// noDrops fails where the packet path dropped anything.
+func (b *bed) noDrops() {
+	b.t.Helper()
+	for _, v := range b.status().Verdicts {
+		if v.Action == "drop" {
+			b.t.Errorf("%d packets were dropped: %s", v.Packets, v.Doc)
+		}
+	}
+}
+
+// vips are the targets of the default service.
+func vips() []netip.AddrPort {
+	return []netip.AddrPort{netip.AddrPortFrom(site.VIP4, vipPort), netip.AddrPortFrom(site.VIP6, vipPort)}
+}
+
+// need fails the test where a program is missing, with the package to install.
+func need(t *testing.T, program, debianPackage string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		t.Fatalf("%s is missing: install Debian's package %s", program, debianPackage)
+	}
+}
+
+// output runs a program inside a host and returns what it printed; failing is
+// an error of the test.
+func (b *bed) output(host *netns.HostEnv, name string, args ...string) string {
+	b.t.Helper()
+	out, err := host.Command(b.t.Context(), name, args...).CombinedOutput()
+	if err != nil {
+		b.t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// background runs a server program inside a host until the test ends.
+func (b *bed) background(host *netns.HostEnv, name string, args ...string) {
+	b.t.Helper()
+	var out bytes.Buffer
+	cmd := host.Command(b.t.Context(), name, args...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { // the test's context has ended by now and with it the program
+		_ = cmd.Wait() // it was killed
+		if b.t.Failed() {
+			b.t.Logf("%s on %s:\n%s", name, host.Name(), out.String())
+		}
+	})
+}
+
+// waitListening waits until a server accepts TCP connections on its host.
+func (b *bed) waitListening(host *netns.HostEnv, addr netip.AddrPort) {
+	b.t.Helper()
+	netns.WaitFor(b.t, func() bool {
+		conn, err := host.Dial(b.t.Context(), "tcp", addr.String())
+		if err != nil {
+			return false
+		}
+		conn.Close()
+		return true
+	}, "a server on "+addr.String())
+}
+
+// mac returns the MAC address of a host's device.
+func mac(t *testing.T, host *netns.HostEnv, device string) net.HardwareAddr {
+	t.Helper()
+	iface, err := host.Interface(device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return iface.HardwareAddr
+}
+
+// capture watches a device; the function it returns ends that and hands over
+// the frames.
+func capture(t *testing.T, host *netns.HostEnv, device string) (c *netns.Capture, stop func() []netns.Frame) {
+	t.Helper()
+	c, err := host.Capture(device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := false
+	stop = func() []netns.Frame {
+		t.Helper()
+		stopped = true
+		frames, err := c.Stop()
+		if err != nil {
+			t.Error(err)
+		}
+		return frames
+	}
+	t.Cleanup(func() {
+		if !stopped {
+			stop()
+		}
+	})
+	return c, stop
+}
