@@ -20,14 +20,16 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 AS_ROOT := $(if $(SUDO),-exec 'sudo -E')
 
 # What lint, generate and the tests call, as program:package of Debian and
-# Ubuntu. Building and the demo need none of it.
-TOOLS := clang-19:clang-19 llvm-strip-19:llvm-19 clang-format-19:clang-format-19
+# Ubuntu. Building, the demo and the daemon need none of it.
+TOOLS := clang-19:clang-19 llvm-strip-19:llvm-19 clang-format-19:clang-format-19 \
+	dnsmasq:dnsmasq-base dig:bind9-dnsutils nginx:nginx-light curl:curl iperf3:iperf3
 
 # Run from its source, not a tool of go.mod: its two hundred modules are none
 # of the product's business.
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-BPF_SOURCES := $(wildcard bpf/*.[ch])
+BPF_SOURCES := $(wildcard bpf/*.[ch] testenv/*/bpf/*.[ch])
 FUZZTIME ?= 60s
+ORACLERUNS ?= 20
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,12 +53,13 @@ test: deps lint check-generated ## Install what is missing, check everything, ru
 bench: build ## Measure throughput and cost per packet on this machine
 	@$(SUDO) build/lab bench
 
-fuzz: ## Run each fuzz target for FUZZTIME (60s)
+fuzz: deps ## Run each fuzz target for FUZZTIME (60s), and the oracle ORACLERUNS (20) times
 	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ { names[++n] = $$1 } /^ok/ { for (; n > 0; n--) print $$2, names[n] }' | \
 	while read -r package target; do \
 		echo "== $$package $$target"; \
 		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $(AS_ROOT) "$$package" </dev/null; \
 	done
+	go test -count=$(ORACLERUNS) -timeout 0 -run '^(TestOracle|TestFlowsStay)$$' $(AS_ROOT) ./dataplane/xdp
 
 lint: deps ## Check style, suspicious code, who imports whom, and go.mod
 	go run $(GOLANGCI_LINT) run ./...
@@ -79,14 +82,21 @@ fmt: deps ## Format Go and C
 clean: ## Remove what make built
 	rm -rf build
 
+# A server that tests start must not start by itself: policy-rc.d says no to
+# the packages' scripts while they are installed.
 deps: ## Install the packages that tests and generate need, if missing
 	@missing=; \
 	for tool in $(TOOLS); do \
 		command -v "$${tool%%:*}" >/dev/null || missing+=" $${tool##*:}"; \
 	done; \
 	[ -n "$$missing" ] || exit 0; \
-	command -v apt-get >/dev/null || { echo "please install what these packages of Debian are called here:$$missing"; exit 1; }; \
+	command -v apt-get >/dev/null || { echo "apt-get is not here: please install what Debian calls$$missing"; exit 1; }; \
 	echo "installing$$missing"; \
+	policy=/usr/sbin/policy-rc.d; \
+	if [ ! -e "$$policy" ]; then \
+		trap '$(SUDO) rm -f "$$policy"' EXIT; \
+		printf '#!/bin/sh\nexit 101\n' | $(SUDO) install -m 755 /dev/stdin "$$policy"; \
+	fi; \
 	$(SUDO) apt-get -qq update; \
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null
 
