@@ -4,12 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"net"
-	"net/netip"
-	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -38,6 +34,23 @@ type machine struct {
 // counts its ICMP errors per CPU.
 func onMachine(tb testing.TB, f func(cases.Devices)) {
 	tb.Helper()
+	gw := newGateway(tb)
+	// Never unlocked: the thread ends with the test's goroutine and takes
+	// its affinity with it.
+	runtime.LockOSThread()
+	stayOnOneCPU(tb)
+	err := gw.Do(func() error {
+		f(quietDevices(tb))
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// newGateway raises a host with the devices that programs are run on.
+func newGateway(tb testing.TB) *netns.HostEnv {
+	tb.Helper()
 	end := func(host, device string) netns.End { return netns.End{Host: host, Device: device} }
 	env := netns.New(tb, netns.World{
 		Hosts: []netns.Host{{Name: "gw", XDP: true}, {Name: "net"}},
@@ -47,36 +60,29 @@ func onMachine(tb testing.TB, f func(cases.Devices)) {
 			{A: end("gw", "stray"), B: end("net", "s")},
 		},
 	})
-	stayOnOneCPU(tb)
-	gw := env.Host("gw")
-	err := gw.Do(func() error {
-		f(cases.Devices{Outside: quiet(tb, "outside"), Inside: quiet(tb, "inside"), Stray: quiet(tb, "stray")})
-		return nil
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
+	return env.Host("gw")
 }
 
-// quiet takes a device down, so that nothing but test runs meets the program,
-// and returns its ifindex.
-func quiet(tb testing.TB, device string) uint32 {
+// quietDevices takes the devices of the thread's namespace down, so that
+// nothing but test runs meets the program.
+func quietDevices(tb testing.TB) (d cases.Devices) {
 	tb.Helper()
-	link, err := netlink.LinkByName(device)
-	if err != nil {
-		tb.Fatalf("find device %s: %v", device, err)
+	for name, ifindex := range map[string]*uint32{"outside": &d.Outside, "inside": &d.Inside, "stray": &d.Stray} {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			tb.Fatalf("find device %s: %v", name, err)
+		}
+		if err := netlink.LinkSetDown(link); err != nil {
+			tb.Fatalf("take %s down: %v", name, err)
+		}
+		*ifindex = uint32(link.Attrs().Index)
 	}
-	if err := netlink.LinkSetDown(link); err != nil {
-		tb.Fatalf("take %s down: %v", device, err)
-	}
-	return uint32(link.Attrs().Index)
+	return d
 }
 
-// stayOnOneCPU never unlocks the thread: it ends with the test's goroutine and
-// takes the affinity with it.
+// stayOnOneCPU keeps the thread on the first CPU it may use.
 func stayOnOneCPU(tb testing.TB) {
 	tb.Helper()
-	runtime.LockOSThread()
 	var all, one unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &all); err != nil {
 		tb.Fatal(err)
@@ -95,7 +101,7 @@ func stayOnOneCPU(tb testing.TB) {
 func newMachine(tb testing.TB, box *model.Box, flows int) *machine {
 	tb.Helper()
 	m := &machine{tb: tb, box: box, opts: xdp.Options{
-		Sizes:   xdp.Sizes{Flows: flows, Services: 64, VIPs: 64, Origins: 64, Backends: 256, Rings: 16, Slots: 1 << 13, Routes: 64},
+		Sizes:   xdp.Sizes{Flows: flows, Services: 64, VIPs: 64, Origins: 64, Backends: 4095, Rings: 16, Slots: 1 << 13, Routes: 64},
 		Closing: box.Closing, LongestIdle: time.Hour, AnswersPerSecond: int(box.AnswersPerSecond), Test: true,
 	}}
 	m.load()
@@ -247,104 +253,4 @@ func actionOf(v dataplane.Verdict) uint32 {
 		return xdpDrop
 	}
 	return xdpTX
-}
-
-// checkCounters compares all counters.
-func (m *machine) checkCounters() {
-	m.tb.Helper()
-	got, err := m.program.Counters()
-	m.must(err)
-	for v := range got.Verdicts {
-		if got.Verdicts[v] != m.box.Counters.Verdicts[v] {
-			m.tb.Errorf("verdict %s counted %+v, want %+v", dataplane.Verdict(v), got.Verdicts[v], m.box.Counters.Verdicts[v])
-		}
-	}
-	for id := range m.opts.Backends {
-		got, err := m.program.BackendCount(dataplane.BackendID(id))
-		m.must(err)
-		if want := m.box.BackendCounts[dataplane.BackendID(id)]; got != want {
-			m.tb.Errorf("backend %d counted %+v, want %+v", id, got, want)
-		}
-	}
-	if m.opts.Flows >= plentyOfFlows && got.Flows != m.box.Counters.Flows {
-		m.tb.Errorf("flow table counted %+v, want %+v", got.Flows, m.box.Counters.Flows)
-	}
-}
-
-// plentyOfFlows is a flow table that no test here fills.
-const plentyOfFlows = 20000
-
-// listing is the program's flow table in the oracle's order.
-func (m *machine) listing() []dataplane.Flow {
-	return slices.SortedFunc(m.program.Flows(), compareFlows)
-}
-
-func compareFlows(a, b dataplane.Flow) int {
-	if c := a.Client.Compare(b.Client); c != 0 {
-		return c
-	}
-	return int(int64(scopeOf(a)) - int64(scopeOf(b)))
-}
-
-func scopeOf(f dataplane.Flow) uint32 {
-	switch f.Kind {
-	case dataplane.FlowReply:
-		return dataplane.ScopeReply | f.Origin
-	case dataplane.FlowDirect:
-		return dataplane.ScopeDirect | f.Origin
-	}
-	return uint32(f.Service)
-}
-
-// checkFlows compares the flow tables, entry by entry.
-func (m *machine) checkFlows() {
-	m.tb.Helper()
-	got, want := m.listing(), m.box.ListFlows()
-	for i := range max(len(got), len(want)) {
-		switch {
-		case i >= len(got):
-			m.tb.Fatalf("flow %+v is not in the table", want[i])
-		case i >= len(want):
-			m.tb.Fatalf("flow %+v should not be in the table", got[i])
-		case got[i] != want[i]:
-			m.tb.Fatalf("flow %d is %+v, want %+v", i, got[i], want[i])
-		}
-	}
-}
-
-// listen opens the port that the box itself listens on, for every address of
-// both families.
-func listen(tb testing.TB) {
-	tb.Helper()
-	port := strconv.Itoa(cases.ListenPort)
-	var config net.ListenConfig
-	config.SetMultipathTCP(false)
-	tcp, err := config.Listen(tb.Context(), "tcp", ":"+port)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = tcp.Close() })
-	udp, err := config.ListenPacket(tb.Context(), "udp", ":"+port)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = udp.Close() })
-}
-
-// listens is what listen makes true.
-func listens(_ dataplane.Protocol, vip, _ netip.AddrPort) bool { return vip.Port() == cases.ListenPort }
-
-// seedFor returns the seed of a random test, from STEELYARD_SEED or the clock,
-// and logs it.
-func seedFor(tb testing.TB) int64 {
-	tb.Helper()
-	seed := time.Now().UnixNano()
-	if text := os.Getenv("STEELYARD_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseInt(text, 10, 64); err != nil {
-			tb.Fatalf("read STEELYARD_SEED: %v", err)
-		}
-	}
-	tb.Logf("STEELYARD_SEED=%d", seed)
-	return seed
 }
