@@ -17,7 +17,7 @@ func (r *Reconciler) claimVIPs(ctx context.Context, snap *model.Snapshot, ready 
 	if !ready && r.claims == nil {
 		return nil, nil // what an earlier process claimed stays meanwhile
 	}
-	f := r.linkFinder()
+	f := r.linkFinder(snap)
 	next := make(map[netip.Addr]Claim, len(snap.VIPs))
 	claims := make([]Claim, 0, len(snap.VIPs))
 	for _, v := range snap.VIPs {
@@ -46,10 +46,11 @@ type linkFinder struct {
 	at       *mirror
 	carriers *carriers
 	all      map[uint32]bool // every carrier
+	sole     bool            // no other interface is configured, there or not
 }
 
-func (r *Reconciler) linkFinder() *linkFinder {
-	f := &linkFinder{at: r.at, carriers: r.carriers, all: make(map[uint32]bool)}
+func (r *Reconciler) linkFinder(snap *model.Snapshot) *linkFinder {
+	f := &linkFinder{at: r.at, carriers: r.carriers, all: make(map[uint32]bool), sole: len(snap.Interfaces) == 1}
 	for ifindex := range r.carriers.devices {
 		f.all[ifindex] = true
 	}
@@ -58,8 +59,8 @@ func (r *Reconciler) linkFinder() *linkFinder {
 
 // linkOf finds the link of a VIP among the links of the carrier that its config
 // names, else of all carriers: the one whose subnet holds it, else the one its
-// route leaves by, else the one where it is, else the only carrier. It returns
-// nil where there is none.
+// route leaves by, else the one where it is, else the carrier itself if there
+// is but one to choose. It returns nil where there is none.
 func (f *linkFinder) linkOf(v model.VIP, claimedOn uint32) *model.Link {
 	on := f.all
 	if v.Interface != "" {
@@ -85,7 +86,7 @@ func (f *linkFinder) linkOf(v model.VIP, claimedOn uint32) *model.Link {
 	if l := f.at.byIndex[claimedOn]; l != nil && on[physical(l)] {
 		return l
 	}
-	if len(on) == 1 {
+	if v.Interface != "" || f.sole {
 		for ifindex := range on {
 			return f.at.byIndex[ifindex]
 		}
