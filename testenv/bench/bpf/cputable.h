@@ -115,7 +115,7 @@ static __always_inline __u32 cpu_keep(const struct flow_key *k,
 				      const struct pkt *p, __u32 value,
 				      __u32 idle_ticks, __u32 now)
 {
-	struct flow content = {.value = value, .state = flow_first_state(p)};
+	struct flow_content content = {.value = value};
 	__u32 place = cpu_search_place(k, now);
 	__u32 index = (place - 1) / 8, way = (place - 1) % 8, first_index;
 	struct flow_bucket *b, *first;
@@ -127,6 +127,7 @@ static __always_inline __u32 cpu_keep(const struct flow_key *k,
 	b = bpf_map_lookup_elem(table, &index);
 	if (!b || !first)
 		return value;
+	content.state = flow_first_state(p);
 	content.expires_ticks = now + flow_idle(p, content.state, idle_ticks);
 	flow_write(b, way, k, &content);
 	if (b != first)
