@@ -186,6 +186,9 @@ struct flow_bucket {
 	struct flow flow[FLOW_WAYS];
 };
 _Static_assert(sizeof(struct flow_bucket) == 256, "abi");
+_Static_assert(__builtin_offsetof(struct flow_bucket, flow) ==
+		       sizeof(struct flow),
+	       "bucket_entry counts the header as an entry");
 
 /* A device that carries the program, by its ifindex. mac 0 = not ours. */
 struct interface {

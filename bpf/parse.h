@@ -113,6 +113,10 @@ static __always_inline enum verdict parse_ip6(struct pkt *p)
 		return VERDICT_PASS_NOT_OURS;
 	__builtin_memcpy(&p->saddr, &ip->saddr, sizeof(p->saddr));
 	__builtin_memcpy(&p->daddr, &ip->daddr, sizeof(p->daddr));
+	/* No such packet belongs on a wire (RFC 4291, 2.5.5.2), and it must
+	 * not pass for an IPv4 one. */
+	if (addr_is_mapped(&p->saddr) || addr_is_mapped(&p->daddr))
+		return VERDICT_PASS_NOT_OURS;
 	p->family = 6;
 	p->ttl = ip->hop_limit;
 	if (ip->version != 6)

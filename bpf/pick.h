@@ -130,8 +130,11 @@ pick_remembered(const struct pkt *p, const struct service *s, struct choice *c)
 	b = backend_alive(c->backend);
 	if (!b)
 		return VERDICT_DROP_NO_BACKEND;
-	if (s->shared_replies)
+	if (s->shared_replies) {
 		v = pick_reserve_reply(p, s, b, now);
+		/* The new entry may have taken the place of this flow's. */
+		f = flow_find(&k, now);
+	}
 	if (v != VERDICT_CONTINUE)
 		return v;
 	if (!f) {

@@ -69,6 +69,14 @@ static __always_inline void addr_from4(struct addr *a, __be32 addr_be)
 	w[3] = addr_be;
 }
 
+/* Whether an address has the form that IPv4 addresses have here. */
+static __always_inline int addr_is_mapped(const struct addr *a)
+{
+	const __u32 *w = (const __u32 *)a;
+
+	return !(w[0] | w[1] | (w[2] ^ bpf_htonl(0xffff)));
+}
+
 static __always_inline __be32 addr_to4(const struct addr *a)
 {
 	return ((const __u32 *)a)[3];
