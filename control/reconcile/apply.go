@@ -65,8 +65,10 @@ func (a *applied) addServices(path tableWriter, t Tables) (writes int, err error
 	})
 }
 
-// remove takes away what is not wanted, in the opposite order. It may follow
-// only an addServices that succeeded: until then what was may still name it.
+// remove takes away what is not wanted, what names before what it names. A
+// backend is dead before its origin goes: flows that remember it are picked
+// anew. It may follow only an addServices that succeeded: until then what was
+// there may still name what is not wanted.
 func (a *applied) remove(path tableWriter, t Tables) (writes int, err error) {
 	return inOrder([]func() (int, error){
 		func() (int, error) { return a.services.remove(t.Services, path.DeleteServices) },
@@ -76,7 +78,6 @@ func (a *applied) remove(path tableWriter, t Tables) (writes int, err error) {
 				return each(gone, func(id dataplane.RingID) error { return path.ReplaceRing(id, nil) })
 			})
 		},
-		func() (int, error) { return a.origins.remove(t.Origins, path.DeleteOrigins) },
 		func() (int, error) {
 			return a.backends.remove(t.Backends, func(gone []dataplane.BackendID) error {
 				dead := make([]dataplane.Backend, len(gone))
@@ -86,6 +87,7 @@ func (a *applied) remove(path tableWriter, t Tables) (writes int, err error) {
 				return path.PutBackends(dead)
 			})
 		},
+		func() (int, error) { return a.origins.remove(t.Origins, path.DeleteOrigins) },
 	})
 }
 

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -14,31 +15,45 @@ import (
 // carriers are the devices that carry the program.
 type carriers struct {
 	devices map[uint32]carrier // by ifindex
-	// doubt holds devices of which an attach or detach failed: they may
-	// carry the program or not.
-	doubt map[uint32]bool
 	// byName are the configured interfaces whose device is there.
 	byName map[string]uint32
 }
 
+// carrier is a device that carries the program, or may do so.
 type carrier struct {
 	asked dataplane.AttachMode
-	got   dataplane.AttachMode
+	got   dataplane.AttachMode // valid iff !doubt
+	// doubt is set after an attach or detach that failed: nobody knows
+	// whether the program is there.
+	doubt bool
 }
 
+// leaving is what a device is asked for after a detach that failed.
+const leaving dataplane.AttachMode = "leaving"
+
 func newCarriers() *carriers {
-	return &carriers{devices: make(map[uint32]carrier), doubt: make(map[uint32]bool), byName: make(map[string]uint32)}
+	return &carriers{devices: make(map[uint32]carrier), byName: make(map[string]uint32)}
 }
 
 // named returns the device of a configured interface, if it carries the
 // program.
 func (c *carriers) named(name string) (ifindex uint32, dev carrier, ok bool) {
-	ifindex, ok = c.byName[name]
-	if !ok {
+	if ifindex, ok = c.byName[name]; !ok {
 		return 0, carrier{}, false
 	}
 	dev, ok = c.devices[ifindex]
-	return ifindex, dev, ok
+	return ifindex, dev, ok && !dev.doubt
+}
+
+// all yields the devices that carry the program.
+func (c *carriers) all() iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		for ifindex, dev := range c.devices {
+			if !dev.doubt && !yield(ifindex) {
+				return
+			}
+		}
+	}
 }
 
 // bring runs the program on every configured device that is there, also on one
@@ -69,49 +84,40 @@ func (c *carriers) bring(path attacher, snap *model.Snapshot, at *mirror, log *s
 // leave takes the program off the devices that shall not carry it, or not as
 // they do.
 func (c *carriers) leave(path attacher, want map[uint32]dataplane.AttachMode, log *slog.Logger) error {
-	candidates := maps.Clone(c.doubt)
-	for ifindex := range c.devices {
-		candidates[ifindex] = true
-	}
 	var errs []error
-	for _, ifindex := range slices.Sorted(maps.Keys(candidates)) {
-		mode, wanted := want[ifindex]
-		dev, attached := c.devices[ifindex]
-		if wanted && (!attached || dev.serves(mode)) {
+	for _, ifindex := range slices.Sorted(maps.Keys(c.devices)) {
+		if mode, wanted := want[ifindex]; wanted && c.devices[ifindex].serves(mode) {
 			continue
 		}
 		if err := path.Detach(ifindex); err != nil {
+			c.devices[ifindex] = carrier{asked: leaving, doubt: true}
 			errs = append(errs, fmt.Errorf("leave device %d: %w", ifindex, err))
-			if wanted {
-				continue // as it was, until the detach succeeds
-			}
-			c.doubt[ifindex] = true
-		} else {
-			delete(c.doubt, ifindex)
-			log.Info("detached", "ifindex", ifindex)
+			continue
 		}
 		delete(c.devices, ifindex)
+		log.Info("detached", "ifindex", ifindex)
 	}
 	return errors.Join(errs...)
 }
 
 func (c *carriers) attach(path attacher, ifindex uint32, mode dataplane.AttachMode, log *slog.Logger) error {
-	if _, ok := c.devices[ifindex]; ok {
-		return nil
+	if dev, ok := c.devices[ifindex]; ok && (!dev.doubt || dev.asked == leaving) {
+		return nil // it is there, or has to be left first
 	}
 	got, err := path.Attach(ifindex, mode)
-	if err != nil {
-		c.doubt[ifindex] = true
-		return err
+	c.devices[ifindex] = carrier{asked: mode, got: got, doubt: err != nil}
+	if err == nil {
+		log.Info("attached", "ifindex", ifindex, "xdp", got)
 	}
-	delete(c.doubt, ifindex)
-	c.devices[ifindex] = carrier{mode, got}
-	log.Info("attached", "ifindex", ifindex, "xdp", got)
-	return nil
+	return err
 }
 
-// serves tells whether a device need not be attached anew for a mode.
+// serves tells whether a device need not be left before it is attached in a
+// mode.
 func (d carrier) serves(mode dataplane.AttachMode) bool {
+	if d.doubt {
+		return mode == d.asked
+	}
 	best := mode == dataplane.AttachAuto && d.got == dataplane.AttachNative
 	return best || mode == d.asked || mode == d.got
 }

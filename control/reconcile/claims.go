@@ -51,7 +51,7 @@ type linkFinder struct {
 
 func (r *Reconciler) linkFinder(snap *model.Snapshot) *linkFinder {
 	f := &linkFinder{at: r.at, carriers: r.carriers, all: make(map[uint32]bool), sole: len(snap.Interfaces) == 1}
-	for ifindex := range r.carriers.devices {
+	for ifindex := range r.carriers.all() {
 		f.all[ifindex] = true
 	}
 	return f

@@ -53,7 +53,7 @@ func (p *fakePath) packet(client netip.AddrPort, key dataplane.ServiceKey, syn b
 	case slot.Ask && !(syn && key.Proto == dataplane.TCP) && p.ifAlive(ring.SettledOf(hash)) != 0:
 		to = ring.SettledOf(hash)
 	}
-	if p.ifAlive(to) == 0 || svc.SharedReplies && !p.reserve(client, svc, to, key.Proto) {
+	if p.ifAlive(to) == 0 || svc.SharedReplies && !p.reserve(client, key, svc, to) {
 		return 0
 	}
 	p.flows[k] = &flowEntry{kind: dataplane.FlowService, client: client, service: svc.ID, backend: to, until: p.now.Add(svc.Idle)}
@@ -61,11 +61,13 @@ func (p *fakePath) packet(client netip.AddrPort, key dataplane.ServiceKey, syn b
 }
 
 // reserve remembers which service the replies of a shared origin belong to.
-func (p *fakePath) reserve(client netip.AddrPort, svc dataplane.Service, to dataplane.BackendID, proto dataplane.Protocol) bool {
+func (p *fakePath) reserve(client netip.AddrPort, key dataplane.ServiceKey, svc dataplane.Service, to dataplane.BackendID) bool {
 	b := p.backends[to].Addr
-	o, ok := p.origins[dataplane.OriginKey{Addr: b.Addr(), Port: b.Port(), Proto: proto}]
-	if !ok {
+	o, ok := p.origins[dataplane.OriginKey{Addr: b.Addr(), Port: b.Port(), Proto: key.Proto}]
+	if !ok && p.wanted(key, svc.ID) {
 		p.fault("backend %s of a shared service has no origin", b)
+	}
+	if !ok {
 		return false
 	}
 	k := flowKey{client, o.ID | dataplane.ScopeReply}

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,8 +26,8 @@ type fakePath struct {
 	fails func(call string) bool
 	rnd   *rand.Rand
 	fault func(format string, args ...any) // reports a broken rule
-	// wanted tells whether a service is in the desired state.
-	wanted func(dataplane.ServiceKey) bool
+	// wanted tells whether a service is in the desired state, on that pool.
+	wanted func(dataplane.ServiceKey, dataplane.ServiceID) bool
 
 	native     map[uint32]bool // devices whose driver can
 	attached   map[uint32]dataplane.AttachMode
@@ -86,17 +88,27 @@ func (p *fakePath) write(call string, n int, change func(i int)) error {
 	return nil
 }
 
-// writeMap writes entries in a random order.
+// writeMap writes entries in an order that is random, but the same in every
+// run.
 func writeMap[K comparable, V any](p *fakePath, call string, to, put map[K]V) error {
-	keys := make([]K, 0, len(put))
-	for k := range put {
-		keys = append(keys, k)
-	}
+	keys := shuffled(p, slices.Collect(maps.Keys(put)))
 	return p.write(call, len(keys), func(i int) { to[keys[i]] = put[keys[i]] })
 }
 
 func deleteKeys[K comparable, V any](p *fakePath, call string, from map[K]V, keys []K) error {
+	keys = shuffled(p, keys)
 	return p.write(call, len(keys), func(i int) { delete(from, keys[i]) })
+}
+
+func shuffled[K any](p *fakePath, keys []K) []K {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fault == nil {
+		return keys // nobody looks
+	}
+	keys = slices.SortedFunc(slices.Values(keys), func(a, b K) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	p.rnd.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+	return keys
 }
 
 // check holds the tables against the rules.
@@ -115,8 +127,9 @@ func (p *fakePath) check(call string) {
 			if !b.Alive {
 				p.fault("after %s: service %s can choose backend %d, which is not alive", call, key, id)
 			}
-			// A service that is about to be removed has no replies to wait for.
-			if _, ok := p.origins[dataplane.OriginKey{Addr: b.Addr.Addr(), Port: b.Addr.Port(), Proto: key.Proto}]; !ok && p.wanted(key) {
+			// A service that is about to go, or to go to another pool, has
+			// no replies to wait for.
+			if _, ok := p.origins[dataplane.OriginKey{Addr: b.Addr.Addr(), Port: b.Addr.Port(), Proto: key.Proto}]; !ok && p.wanted(key, s.ID) {
 				p.fault("after %s: service %s can choose %s, whose replies would not be known", call, key, b.Addr)
 			}
 		}
@@ -215,11 +228,21 @@ func (p *fakePath) ReplaceRing(id dataplane.RingID, ring *dataplane.Ring) error 
 }
 
 func (p *fakePath) PutOrigins(origins map[dataplane.OriginKey]dataplane.Origin) error {
-	return writeMap(p, "PutOrigins", p.origins, origins)
+	keys := shuffled(p, slices.Collect(maps.Keys(origins)))
+	return p.write("PutOrigins", len(keys), func(i int) {
+		if p.origins[keys[i]].ID != origins[keys[i]].ID {
+			delete(p.direct, keys[i])
+		}
+		p.origins[keys[i]] = origins[keys[i]]
+	})
 }
 
 func (p *fakePath) DeleteOrigins(keys []dataplane.OriginKey) error {
-	return deleteKeys(p, "DeleteOrigins", p.origins, keys)
+	keys = shuffled(p, keys)
+	return p.write("DeleteOrigins", len(keys), func(i int) {
+		delete(p.origins, keys[i])
+		delete(p.direct, keys[i])
+	})
 }
 
 func (p *fakePath) PutServices(services map[dataplane.ServiceKey]dataplane.Service) error {
@@ -231,6 +254,7 @@ func (p *fakePath) DeleteServices(keys []dataplane.ServiceKey) error {
 }
 
 func (p *fakePath) PutVIPs(addrs []netip.Addr) error {
+	addrs = shuffled(p, addrs)
 	return p.write("PutVIPs", len(addrs), func(i int) { p.vips[addrs[i]] = true })
 }
 
@@ -255,9 +279,7 @@ func (p *fakePath) DirectOrigins() (map[uint32]dataplane.OriginKey, error) {
 	direct := map[uint32]dataplane.OriginKey{}
 	err := p.write("DirectOrigins", 1, func(int) {
 		for key := range p.direct {
-			if o, ok := p.origins[key]; ok {
-				direct[o.ID] = key
-			}
+			direct[p.origins[key].ID] = key
 		}
 	})
 	return direct, err

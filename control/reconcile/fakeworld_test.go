@@ -118,7 +118,14 @@ func newWorld(fault func(string, ...any)) *world {
 		path:   newFakePath(fault),
 	}
 	w.path.now = w.now
-	w.path.wanted = func(key dataplane.ServiceKey) bool { return slices.Contains(w.servicesOf(key.Addr), key) }
+	w.path.wanted = func(key dataplane.ServiceKey, id dataplane.ServiceID) bool {
+		for k, known := range w.rec.services.byKey { // held by the Step that writes
+			if known == id && k.ServiceKey == key {
+				return slices.Contains(w.servicesOf(key.Addr), key)
+			}
+		}
+		return false
+	}
 	w.claim = &fakeClaimer{path: w.path, held: map[netip.Addr]Claim{}, complete: w.servicesOf}
 	w.rec = New(&w.store, w.around, w.path, w.claim, slog.New(slog.DiscardHandler))
 	return w

@@ -1,6 +1,9 @@
 package reconcile
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // ids gives dense numbers, from 1, to keys. A key that is dropped gives up its
 // number for good: if it comes back it gets a new one, so that what the flow
@@ -58,10 +61,12 @@ func (s *ids[K, ID]) left(now time.Time) {
 // now, did not find. Those that left the tables just before it stay retired: a
 // packet that was on its way may have remembered one since.
 func (s *ids[K, ID]) release(now time.Time, named func(ID) bool) {
+	before := len(s.free)
 	for id, at := range s.retired {
 		if !at.IsZero() && now.Sub(at) >= settleTime && !named(id) {
 			delete(s.retired, id)
 			s.free = append(s.free, id)
 		}
 	}
+	slices.Sort(s.free[before:]) // the same numbers in every run
 }

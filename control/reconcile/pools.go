@@ -63,16 +63,18 @@ func (p *poolRing) quiet(now time.Time) bool {
 // updatePools brings the rings and the numbers in line with a snapshot.
 func (r *Reconciler) updatePools(now time.Time, snap *model.Snapshot) {
 	idle := poolIdles(snap)
-	pools := make(map[string]*model.Pool, len(snap.Pools))
 	for i := range snap.Pools {
-		pools[snap.Pools[i].Name] = &snap.Pools[i]
-	}
-	for key := range idle {
-		if r.pools[key] == nil {
-			id, _ := r.rings.get(key)
-			r.pools[key] = &poolRing{id: id, mover: maglev.NewMover(maglev.Seed(key.name))}
+		pool := &snap.Pools[i]
+		for _, key := range []poolKey{{pool.Name, false}, {pool.Name, true}} {
+			if _, used := idle[key]; !used {
+				continue
+			}
+			if r.pools[key] == nil {
+				id, _ := r.rings.get(key)
+				r.pools[key] = &poolRing{id: id, mover: maglev.NewMover(maglev.Seed(key.name))}
+			}
+			r.pools[key].members = r.membersOf(key, pool)
 		}
-		r.pools[key].members = r.membersOf(key, pools[key.name])
 	}
 	for key := range r.pools {
 		if _, used := idle[key]; !used {
@@ -104,9 +106,6 @@ func poolIdles(snap *model.Snapshot) map[poolKey]time.Duration {
 
 // membersOf numbers the backends of one family of a pool.
 func (r *Reconciler) membersOf(key poolKey, pool *model.Pool) []member {
-	if pool == nil {
-		return nil
-	}
 	var members []member
 	for _, b := range pool.Backends {
 		if b.Addr.Addr().Is6() != key.v6 {

@@ -66,6 +66,7 @@ type Reconciler struct {
 	lingering map[dataplane.ServiceID]bool
 	direct    bool // the last scan found origins with direct clients
 	scanned   time.Time
+	scanErr   error // of the last scan
 
 	last  step
 	retry retry
@@ -142,11 +143,9 @@ func (r *Reconciler) Step(ctx context.Context, now time.Time) time.Duration {
 	again := false
 	if !now.Before(r.scanAt()) {
 		r.scanned = now
-		var settleErr error
-		again, settleErr = r.settle(now)
-		err = errors.Join(err, settleErr)
+		again, r.scanErr = r.settle(now)
 	}
-	err = errors.Join(attachErr, err)
+	err = errors.Join(attachErr, err, r.scanErr)
 	r.conclude(ctx, s, missing, err)
 	wait := min(retryMost, r.scanAt().Sub(now))
 	if err != nil {

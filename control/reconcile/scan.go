@@ -51,7 +51,7 @@ func (r *Reconciler) pending() bool {
 	if len(r.backends.retired)+len(r.services.retired)+len(r.origins.retired)+len(r.rings.retired) > 0 {
 		return true
 	}
-	if len(r.lingering) > 0 || r.direct {
+	if len(r.lingering) > 0 || r.direct || r.scanErr != nil {
 		return true
 	}
 	for _, p := range r.pools {

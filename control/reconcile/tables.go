@@ -34,7 +34,7 @@ func newTables() Tables {
 
 // buildInterfaces describes the devices that carry the program.
 func buildInterfaces(t Tables, at *mirror, c *carriers) {
-	for ifindex := range c.devices {
+	for ifindex := range c.all() {
 		link := at.byIndex[ifindex]
 		if link == nil {
 			continue
