@@ -27,6 +27,7 @@ import (
 type daemon struct {
 	o         *options
 	log       *slog.Logger
+	instance  *instance
 	pins      *xdp.Pins
 	path      *packetPath
 	addresses *vip.Addresses
@@ -49,6 +50,9 @@ func newDaemon(o *options, snap *model.Snapshot, log *slog.Logger) (d *daemon, e
 			err = errors.Join(err, d.close())
 		}
 	}()
+	if d.instance, err = holdInstance(o.runDir); err != nil {
+		return d, err
+	}
 	if d.pins, err = xdp.OpenPins(o.pinPath); err != nil {
 		return d, err
 	}
@@ -175,6 +179,9 @@ func (d *daemon) close() error {
 	}
 	if d.pins != nil {
 		errs = append(errs, d.pins.Close())
+	}
+	if d.instance != nil {
+		errs = append(errs, d.instance.release())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("clean up: %w", err)
