@@ -35,9 +35,10 @@ func check(o *options) error {
 	if err != nil && !errors.As(err, &refused) {
 		return err
 	}
-	result := checked{File: o.config, Accepted: err == nil, Errors: refused}
+	// Empty lists are [] in JSON, not null.
+	result := checked{File: o.config, Accepted: err == nil, Errors: append(config.Errors{}, refused...), Warnings: config.Errors{}}
 	if c != nil {
-		result.Warnings = c.Warnings
+		result.Warnings = append(result.Warnings, c.Warnings...)
 	}
 	if o.output == "json" {
 		if err := writeJSON(o.out, result); err != nil {
