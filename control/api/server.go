@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -22,6 +21,8 @@ const SocketName = "api.sock"
 const (
 	maxHeaderBytes = 16 << 10
 	headerTimeout  = 5 * time.Second
+	readTimeout    = 10 * time.Second
+	idleTimeout    = time.Minute
 	writeTimeout   = 30 * time.Second
 	closeTimeout   = time.Second
 )
@@ -33,19 +34,30 @@ type Provider interface {
 
 // Server serves the admin API on a unix socket.
 type Server struct {
+	lock     *runLock
 	listener net.Listener
 	http     *http.Server
 }
 
 // Listen opens the socket in runDir, which it creates if it is missing. A
-// socket that a dead process left there is replaced.
-func Listen(runDir string, p Provider) (*Server, error) {
+// socket that a dead process left there is replaced. Returns ErrInUse where a
+// living one serves.
+func Listen(runDir string, p Provider) (s *Server, err error) {
 	if err := os.MkdirAll(runDir, 0o755); err != nil {
 		return nil, fmt.Errorf("make run directory: %w", err)
 	}
+	lock, err := lockRunDir(runDir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lock.release())
+		}
+	}()
 	path := filepath.Join(runDir, SocketName)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("remove old socket: %w", err)
+	if err := removeStale(path); err != nil {
+		return nil, err
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -55,11 +67,14 @@ func Listen(runDir string, p Provider) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("protect admin socket: %w", err), l.Close())
 	}
 	return &Server{
+		lock:     lock,
 		listener: trusted{l.(*net.UnixListener)},
 		http: &http.Server{
 			Handler:           handler(p),
 			ReadHeaderTimeout: headerTimeout,
+			ReadTimeout:       readTimeout,
 			WriteTimeout:      writeTimeout,
+			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeaderBytes,
 		},
 	}, nil
@@ -78,13 +93,18 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	err := s.http.Serve(s.listener)
-	if !stop() {
+	if stop() {
+		s.http.Close() // it ended by itself; nothing else ends its clients
+	} else {
 		<-stopped
 	}
 	if errors.Is(err, http.ErrServerClosed) {
-		return nil
+		err = nil
 	}
-	return fmt.Errorf("serve admin socket: %w", err)
+	if err != nil {
+		err = fmt.Errorf("serve admin socket: %w", err)
+	}
+	return errors.Join(err, s.lock.release())
 }
 
 func handler(p Provider) http.Handler {
@@ -97,6 +117,10 @@ func handler(p Provider) http.Handler {
 		}
 		answer(w, http.StatusOK, status)
 	})
+	mux.HandleFunc("/v1/status", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", "GET, HEAD")
+		answer(w, http.StatusMethodNotAllowed, Problem{"method not allowed", http.StatusMethodNotAllowed, r.Method + " " + r.URL.Path})
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotFound, Problem{"no such resource", http.StatusNotFound, r.Method + " " + r.URL.Path})
 	})
@@ -104,7 +128,11 @@ func handler(p Provider) http.Handler {
 }
 
 func answer(w http.ResponseWriter, code int, body any) {
-	w.Header().Set("Content-Type", "application/json")
+	kind := "application/json"
+	if code >= http.StatusBadRequest {
+		kind = "application/problem+json" // RFC 9457, Section 3
+	}
+	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(code)
 	// A client that hung up has no use for an error.
 	_ = json.NewEncoder(w).Encode(body)
