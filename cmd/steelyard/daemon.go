@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"sync/atomic"
 	"time"
@@ -27,7 +28,7 @@ import (
 type daemon struct {
 	o         *options
 	log       *slog.Logger
-	instance  *instance
+	namespace net.Listener // held while this is the namespace's only daemon
 	pins      *xdp.Pins
 	path      *packetPath
 	addresses *vip.Addresses
@@ -50,7 +51,7 @@ func newDaemon(o *options, snap *model.Snapshot, log *slog.Logger) (d *daemon, e
 			err = errors.Join(err, d.close())
 		}
 	}()
-	if d.instance, err = holdInstance(o.runDir); err != nil {
+	if d.namespace, err = holdNamespace(); err != nil {
 		return d, err
 	}
 	if d.pins, err = xdp.OpenPins(o.pinPath); err != nil {
@@ -180,8 +181,8 @@ func (d *daemon) close() error {
 	if d.pins != nil {
 		errs = append(errs, d.pins.Close())
 	}
-	if d.instance != nil {
-		errs = append(errs, d.instance.release())
+	if d.namespace != nil {
+		errs = append(errs, d.namespace.Close())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("clean up: %w", err)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"steelyard/control/api"
 	"steelyard/control/model"
 	"steelyard/dataplane/xdp"
 )
@@ -80,7 +81,7 @@ func explainStart(err error) error {
 		return fmt.Errorf("%w\nCAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed, and kernel lockdown must not forbid BPF", err)
 	case errors.Is(err, xdp.ErrNotSupported):
 		return fmt.Errorf("%w\nthe kernel needs CONFIG_BPF_SYSCALL, CONFIG_BPF_JIT and CONFIG_INET; Debian's and Ubuntu's kernels have them", err)
-	case errors.Is(err, xdp.ErrPinsInUse), errors.Is(err, errInstance):
+	case errors.Is(err, xdp.ErrPinsInUse), errors.Is(err, errInstance), errors.Is(err, api.ErrInUse):
 		return fmt.Errorf("%w: stop it first, or run this one in a network namespace, with a --pin-path and --run-dir of its own", err)
 	}
 	return err
