@@ -35,8 +35,9 @@ func (p *statusProvider) Status() (api.Status, error) {
 	for _, i := range s.Interfaces {
 		answer.Interfaces = append(answer.Interfaces, api.Interface{Name: i.Name, Device: i.Device, Ifindex: i.Ifindex, XDP: i.Mode, Up: i.Up})
 	}
+	look := newLookup(p.d.path)
 	for _, sv := range s.Services {
-		service, err := p.service(sv)
+		service, err := look.service(sv)
 		if err != nil {
 			return api.Status{}, err
 		}
@@ -70,7 +71,25 @@ func (p *statusProvider) vips(list []reconcile.VIPStatus) []api.VIP {
 	return vips
 }
 
-func (p *statusProvider) service(s reconcile.ServiceStatus) (api.Service, error) {
+// lookup asks the kernel once for what many services share: thousands of them
+// may have the same pool.
+type lookup struct {
+	path     *packetPath
+	counts   map[dataplane.BackendID]dataplane.BackendCount
+	devices  map[uint32]string // names by ifindex
+	nextHops map[dataplane.NextHop]string
+}
+
+func newLookup(path *packetPath) *lookup {
+	return &lookup{
+		path:     path,
+		counts:   make(map[dataplane.BackendID]dataplane.BackendCount),
+		devices:  make(map[uint32]string),
+		nextHops: make(map[dataplane.NextHop]string),
+	}
+}
+
+func (l *lookup) service(s reconcile.ServiceStatus) (api.Service, error) {
 	service := api.Service{
 		Name:      s.Name,
 		Addr:      s.Key.Addr,
@@ -80,34 +99,58 @@ func (p *statusProvider) service(s reconcile.ServiceStatus) (api.Service, error)
 		Track:     s.Service.Track.String(),
 		Scheduler: "maglev",
 		Pool:      s.Pool,
-		Backends:  []api.Backend{},
+		Backends:  make([]api.Backend, 0, len(s.Backends)),
 	}
 	for _, b := range s.Backends {
-		count, err := p.d.path.BackendCount(b.ID)
+		count, err := l.count(b.ID)
 		if err != nil {
 			return service, err
 		}
 		service.Backends = append(service.Backends, api.Backend{
 			Name: b.Name, Addr: b.Addr, Weight: b.Weight,
-			NextHop:      nextHopText(b.Next),
+			NextHop:      l.nextHop(b.Next),
 			BackendCount: count,
 		})
 	}
 	return service, nil
 }
 
-func nextHopText(n dataplane.NextHop) string {
+func (l *lookup) count(id dataplane.BackendID) (dataplane.BackendCount, error) {
+	if count, ok := l.counts[id]; ok {
+		return count, nil
+	}
+	count, err := l.path.BackendCount(id)
+	if err == nil {
+		l.counts[id] = count
+	}
+	return count, err
+}
+
+func (l *lookup) nextHop(n dataplane.NextHop) string {
 	if n.Kind != dataplane.NextHopNeighbor {
 		return "unresolved"
 	}
-	text := net.HardwareAddr(n.Dst[:]).String()
-	if dev, err := net.InterfaceByIndex(int(n.Ifindex)); err == nil {
-		text += " " + dev.Name
-	}
-	if n.VLAN != 0 {
-		text += fmt.Sprintf(".%d", n.VLAN)
+	text, ok := l.nextHops[n]
+	if !ok {
+		text = net.HardwareAddr(n.Dst[:]).String() + l.device(n.Ifindex)
+		if n.VLAN != 0 {
+			text += fmt.Sprintf(".%d", n.VLAN)
+		}
+		l.nextHops[n] = text
 	}
 	return text
+}
+
+// device returns a space and the name of a device, or nothing where it is gone.
+func (l *lookup) device(ifindex uint32) string {
+	name, ok := l.devices[ifindex]
+	if !ok {
+		if dev, err := net.InterfaceByIndex(int(ifindex)); err == nil {
+			name = " " + dev.Name
+		}
+		l.devices[ifindex] = name
+	}
+	return name
 }
 
 // verdicts lists what happened, in the order of the packet path.
