@@ -83,6 +83,9 @@ func (d *Daemon) ConfigFile() string { return filepath.Join(d.dir, "steelyard.ya
 // Pins returns the daemon's directory on bpffs.
 func (d *Daemon) Pins() string { return d.pins }
 
+// PID returns the daemon's process number.
+func (d *Daemon) PID() int { return d.cmd.Process.Pid }
+
 // Log returns what the daemon has printed.
 func (d *Daemon) Log() string { return d.log.String() }
 
