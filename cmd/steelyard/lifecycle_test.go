@@ -166,6 +166,28 @@ func TestSecondInstance(t *testing.T) {
 	b.balances(t, 2)
 }
 
+// TestVIPChanges: a reload moves services to other addresses.
+func TestVIPChanges(t *testing.T) {
+	t.Parallel()
+	b := raiseServing(t, 1, site.Config{})
+	fresh := []netip.Addr{netip.MustParseAddr("203.0.113.54"), netip.MustParseAddr("2001:db8:80::54")}
+	for range 2 {
+		b.reload(site.Config{Backends: site.Members(1), VIPs: fresh}.String())
+		if b.has(vip4OnHost) || b.has(vip6OnHost) || !b.has("203.0.113.54/32") || !b.has("2001:db8:80::54/128") {
+			t.Error("the gateway does not have exactly the new VIPs")
+		}
+		for _, vip := range fresh {
+			b.reach(t, b.client, netip.AddrPortFrom(vip, vipPort), "b1")
+		}
+		b.reload(site.Config{Backends: site.Members(1)}.String())
+		if !b.has(vip4OnHost) || !b.has(vip6OnHost) || b.has("203.0.113.54/32") || b.has("2001:db8:80::54/128") {
+			t.Error("the gateway does not have exactly the old VIPs")
+		}
+		b.balances(t, 1)
+	}
+	b.noDrops()
+}
+
 // TestRefusedReload: a config with errors changes nothing and is not forgotten.
 func TestRefusedReload(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"steelyard/control/api"
+	"steelyard/dataplane"
 	"steelyard/testenv/netns"
 	"steelyard/testenv/site"
 	"steelyard/testenv/traffic"
@@ -36,40 +37,65 @@ func addRoutes(t *testing.T, host *netns.HostEnv, via ...netip.Addr) {
 // by name, and taken up again when it is back.
 func TestInterfaceComesBack(t *testing.T) {
 	t.Parallel()
-	w := site.World(2)
+	w := site.World(1)
+	// One backend needs no switch, and a cable can be pulled.
+	w.Links = append(w.Links, netns.Link{A: w.Switches[0].Ports[0], B: w.Switches[0].Ports[1]})
+	w.Switches = nil
 	b := raise(t, w)
-	b.serve(2)
-	b.start(site.Config{Backends: site.Members(2)}.String())
-	b.balances(t, 2)
-	wan := func(s api.Status) api.Interface {
-		for _, i := range s.Interfaces {
-			if i.Device == "wan" {
-				return i
-			}
-		}
-		return api.Interface{}
-	}
-	before := wan(b.status()).Ifindex
+	b.serve(1)
+	b.start(site.Config{Backends: site.Members(1)}.String())
+	b.balances(t, 1)
 	for range 2 {
-		if err := b.env.Unplug(site.Gateway, "wan"); err != nil {
-			t.Fatal(err)
-		}
-		gone := func(s api.Status) bool { return len(s.Problems) > 0 && wan(s).Ifindex == 0 }
-		if err := b.daemon.WaitStatus(t.Context(), gone); err != nil {
-			t.Fatal(err)
-		}
-		if err := b.env.Plug(t.Context(), w.Links[0]); err != nil {
-			t.Fatal(err)
-		}
+		b.replug(w.Links[0], "wan")
 		addRoutes(t, b.client, site.Gateway4.Addr(), site.Gateway6.Addr())
-		back := func(s api.Status) bool {
-			return len(s.Problems) == 0 && wan(s).Ifindex != 0 && wan(s).Ifindex != before && wan(s).Up
-		}
-		if err := b.daemon.WaitStatus(t.Context(), back); err != nil {
-			t.Fatal(err)
-		}
-		b.balances(t, 2)
+		b.waitAttached("wan")
+		b.balances(t, 1)
+		b.replug(w.Links[1], "lan")
+		addRoutes(t, b.backend(1), netip.MustParseAddr("10.20.0.1"), netip.MustParseAddr("fd00:20::1"))
+		b.waitAttached("lan")
+		b.balances(t, 1)
 	}
+}
+
+// replug takes a device of the gateway away, waits until the daemon misses it,
+// and puts it back.
+func (b *bed) replug(cable netns.Link, device string) {
+	b.t.Helper()
+	if err := b.env.Unplug(site.Gateway, device); err != nil {
+		b.t.Fatal(err)
+	}
+	gone := func(s api.Status) bool { return len(s.Problems) > 0 && interfaceOf(s, device).Ifindex == 0 }
+	if err := b.daemon.WaitStatus(b.t.Context(), gone); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.env.Plug(b.t.Context(), cable); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// waitAttached waits until the daemon has a device that came back.
+func (b *bed) waitAttached(device string) {
+	b.t.Helper()
+	iface, err := b.gateway.Interface(device)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	back := func(s api.Status) bool {
+		i := interfaceOf(s, device)
+		return len(s.Problems) == 0 && i.Ifindex == uint32(iface.Index) && i.Up && i.XDP == dataplane.AttachNative
+	}
+	if err := b.daemon.WaitStatus(b.t.Context(), back); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func interfaceOf(s api.Status, device string) api.Interface {
+	for _, i := range s.Interfaces {
+		if i.Device == device {
+			return i
+		}
+	}
+	return api.Interface{}
 }
 
 // nextHop returns what status says about the way to a backend.
