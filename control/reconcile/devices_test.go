@@ -78,6 +78,15 @@ func TestAVIPIsClaimedOnTheLinkItBelongsTo(t *testing.T) {
 	}
 }
 
+func TestAClaimedVIPFollowsItsRoute(t *testing.T) {
+	w := start(t, lan+"vip 192.0.2.1")
+	w.around.set(machine(gateway + "local 192.0.2.1\nnext 192.0.2.0/24 by 3"))
+	w.step()
+	if c := w.claims()[netip.MustParseAddr("192.0.2.1")]; c.Ifindex != 3 {
+		t.Errorf("claimed on %d, want 3", c.Ifindex)
+	}
+}
+
 // Once it is claimed, a VIP is an address of the box, and its own route leads
 // nowhere else. A silent router says nothing about it either.
 func TestAVIPStaysWhereItsRouteLed(t *testing.T) {
@@ -200,6 +209,22 @@ func TestAFailedDetachIsRepeated(t *testing.T) {
 				t.Fatalf("%s failed; attached %v", call, w.path.attached)
 			}
 		}
+	}
+}
+
+// Attaching anew before the detach succeeded would find the old mode there.
+func TestAnotherModeWaitsForTheDetach(t *testing.T) {
+	w := start(t, "interface wan eth0 native")
+	for range 20 {
+		w.path.fails = func(call string) bool { return call == "Detach" }
+		w.apply("interface wan eth0 generic")
+		w.path.fails = nil
+		w.step()
+		w.wantProblems(t)
+		if w.path.attached[2] != dataplane.AttachGeneric || w.rec.Status().Interfaces[0].Mode != dataplane.AttachGeneric {
+			t.Fatalf("attached %v, status %+v", w.path.attached, w.rec.Status().Interfaces)
+		}
+		w.apply("interface wan eth0 native")
 	}
 }
 

@@ -57,6 +57,70 @@ func TestANumberIsUsedAgainOnlyWhenNoFlowNamesIt(t *testing.T) {
 	}
 }
 
+func TestEachKindOfEntryHoldsItsNumbers(t *testing.T) {
+	service, origin := keyOf("203.0.113.10:80/tcp"), keyOf("10.0.0.2:80/tcp")
+	tests := []struct {
+		name                      string
+		entry                     flowEntry
+		service, backend, origins bool
+	}{
+		{"a service's flow", flowEntry{kind: dataplane.FlowService}, true, true, false},
+		{"a reply's flow", flowEntry{kind: dataplane.FlowReply}, true, false, true},
+		{"a direct client", flowEntry{kind: dataplane.FlowDirect}, false, false, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := start(t, web)
+			b, _ := w.backend("10.0.0.2:80")
+			f := tt.entry
+			f.client, f.until = client, w.now.Add(time.Hour)
+			if f.kind != dataplane.FlowDirect {
+				f.service = w.path.services[service].ID
+			}
+			if f.kind == dataplane.FlowService {
+				f.backend = b.ID
+			} else {
+				f.origin = w.path.origins[origin].ID
+			}
+			held := w.path.origins[origin].ID
+			w.path.flows[flowKey{client, 0}] = &f
+			svc := w.path.services[service].ID
+			w.apply("interface wan eth0")
+			w.pass(time.Minute)
+			_, s := w.rec.services.retired[svc]
+			_, m := w.rec.backends.retired[b.ID]
+			_, o := w.rec.origins.retired[originID(held)]
+			if s != tt.service || m != tt.backend || o != tt.origins {
+				t.Errorf("held: service %v, backend %v, origin %v", s, m, o)
+			}
+			if len(w.rec.rings.retired) > 0 {
+				t.Error("a ring's number is held, which no entry names")
+			}
+			w.pass(2 * time.Hour)
+			if w.rec.pending() {
+				t.Error("numbers are held after the entry ended")
+			}
+		})
+	}
+}
+
+func TestADirectClientIsRememberedAsLongAsTheLongestIdleTime(t *testing.T) {
+	snap := want(`
+		interface wan eth0
+		vip 203.0.113.10
+		pool dns 10.0.0.1:53
+		service a 203.0.113.10 53/udp dns
+		service b 203.0.113.10 54/udp dns
+		service c 203.0.113.10 55/udp dns`)
+	snap.Services[1].UDPIdle = time.Hour
+	w := start(t, "interface wan eth0")
+	w.store.Replace(snap)
+	w.step()
+	if o := w.path.origins[keyOf("10.0.0.1:53/udp")]; !o.Shared || o.Idle != time.Hour {
+		t.Errorf("origin %+v", o)
+	}
+}
+
 func TestANumberIsNotUsedAgainWhileThePathMayHoldIt(t *testing.T) {
 	w := start(t, web)
 	gone, _ := w.backend("10.0.0.2:80")
@@ -78,7 +142,7 @@ func TestANumberIsNotUsedAgainWhileThePathMayHoldIt(t *testing.T) {
 func TestANumberIsNotFreedByAScanOfTheSameMoment(t *testing.T) {
 	w := start(t, web)
 	gone, _ := w.backend("10.0.0.2:80")
-	w.pass(scanIdle) // the next step scans
+	w.pass(scanIdle / 2) // with something to wait for, the next step scans
 	w.apply(webOne)
 	if _, retired := w.rec.backends.retired[gone.ID]; !retired {
 		t.Error("freed by the scan of the step that removed it")

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"steelyard/dataplane"
@@ -206,9 +207,42 @@ func TestFlagsAreNeverClearedInTheStepThatPublishes(t *testing.T) {
 	}
 	w.setTime(w.now.Add(scanEvery)) // a scan is due in the very step
 	w.apply(web)
+	w.step() // would publish what the last one cleared
 	if after, _ := asking(w.ring(key)); after < before {
 		t.Errorf("%d slots ask after a step that published, %d before", after, before)
 	}
+}
+
+// The packet path takes its time, and flows go on meanwhile: one that was heard
+// just before its ring was there may be silent for an idle time from then on.
+func TestAWindowBeginsWhenTheRingIsThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const slow = tcpIdle / 2
+		w := start(t, web)
+		w.rec.path = slowRings{w.path, slow}
+		w.apply(webMore)
+		w.rec.path = w.path
+		w.setTime(w.now.Add(slow))
+		w.pass(tcpIdle)
+		if asks, open := asking(w.ring("203.0.113.10:80/tcp")); asks == 0 || open != asks {
+			t.Errorf("%d ask, %d open one idle time after the ring was there", asks, open)
+		}
+		w.pass(2 * scanEvery)
+		if _, open := asking(w.ring("203.0.113.10:80/tcp")); open != 0 {
+			t.Errorf("%d open in the end", open)
+		}
+	})
+}
+
+// slowRings takes a while for each ring.
+type slowRings struct {
+	PacketPath
+	each time.Duration
+}
+
+func (s slowRings) ReplaceRing(id dataplane.RingID, r *dataplane.Ring) error {
+	time.Sleep(s.each) // of the bubble's clock
+	return s.PacketPath.ReplaceRing(id, r)
 }
 
 func TestDirectClientsAreForgottenWhenTheirFlowsEnd(t *testing.T) {
