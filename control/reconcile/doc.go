@@ -8,7 +8,9 @@
 //	                     ids, rings <── flow scan ──┘
 //
 // Tables are built whole from the inputs each time and only the difference is
-// written, so the order of events does not matter. What fails is reported in
-// Status and tried again; it never travels up. It opens nothing itself: the
-// packet path and the claimer are interfaces, and tests pass fakes.
+// written, so the order of events does not matter. What fails is in doubt,
+// written again until it succeeds, and reported in Status; it never travels
+// up, and holds up nothing that does not depend on it. A reconciler opens
+// nothing itself: the packet path and the claimer are interfaces, and tests
+// pass fakes.
 package reconcile
