@@ -3,10 +3,8 @@ package bench
 import (
 	"context"
 	"errors"
-	"net/netip"
 
 	"steelyard/dataplane"
-	"steelyard/dataplane/xdp"
 )
 
 // Report is what the product's packet path costs.
@@ -53,125 +51,6 @@ type RateFigure struct {
 	Lost float64 `json:"lost"`
 }
 
-// gateway is the product in the rig.
-type gateway struct {
-	rig      *rig
-	balancer *xdp.Balancer
-}
-
-// The rig's service has the same number and ring for each kind of traffic of
-// one family.
-const (
-	ring4 = 1
-	ring6 = 2
-)
-
-// newGateway loads the product with room for flows and a service for each kind
-// of traffic.
-func (r *rig) newGateway(flows int) (g *gateway, err error) {
-	b, err := xdp.Load(xdp.Options{
-		Sizes: xdp.Sizes{
-			Flows: flows, Services: 8, VIPs: 2, Origins: 4 * backends, Backends: 2 * backends,
-			Rings: 2, Slots: 4 * ringSize(), Routes: 16,
-		},
-		Closing:     closing,
-		LongestIdle: idle,
-	})
-	if err != nil {
-		return nil, err
-	}
-	g = &gateway{rig: r, balancer: b}
-	if err := g.fill(); err != nil {
-		return nil, errors.Join(err, g.close())
-	}
-	return g, nil
-}
-
-func (g *gateway) close() error { return g.balancer.Close() }
-
-func (g *gateway) fill() error {
-	var list []dataplane.Backend
-	var rings [2]dataplane.Ring
-	next := dataplane.NextHop{
-		Kind: dataplane.NextHopNeighbor, Ifindex: uint32(g.rig.back), MTU: 1500, Dst: farMAC, Src: backMAC,
-	}
-	for i := range 2 * backends {
-		list = append(list, dataplane.Backend{
-			ID: dataplane.BackendID(i + 1), Addr: backendAddr(i%backends, i >= backends), Alive: true, Next: next,
-		})
-	}
-	for i := range rings {
-		for slot := range ringSize() {
-			id := dataplane.BackendID(1 + i*backends + slot%backends)
-			rings[i].Slots = append(rings[i].Slots, dataplane.Slot{Current: id, Settled: id})
-		}
-	}
-	return errors.Join(
-		g.balancer.PutInterface(dataplane.Interface{Ifindex: uint32(g.rig.front), MAC: frontMAC}),
-		g.balancer.PutInterface(dataplane.Interface{Ifindex: uint32(g.rig.back), MAC: backMAC}),
-		g.balancer.PutBackends(list),
-		g.balancer.ReplaceRing(ring4, &rings[0]),
-		g.balancer.ReplaceRing(ring6, &rings[1]),
-		g.balancer.PutVIPs([]netip.Addr{vip4, vip6}),
-	)
-}
-
-// serve makes t's service the only one.
-func (g *gateway) serve(t Traffic, track dataplane.Track) error {
-	key := dataplane.ServiceKey{Addr: vip4, Port: vipPort, Proto: t.Proto}
-	s := dataplane.Service{ID: 1, Ring: ring4, Mode: dataplane.ModeNAT, Track: track, Idle: idle}
-	if t.IPv6 {
-		key.Addr, s.ID, s.Ring = vip6, 2, ring6
-	}
-	return g.balancer.PutServices(map[dataplane.ServiceKey]dataplane.Service{key: s})
-}
-
-// subject is the product serving t.
-func (g *gateway) subject(t Traffic, track dataplane.Track) subject {
-	devices := []uint32{uint32(g.rig.front), uint32(g.rig.back)}
-	return subject{
-		name: track.String(),
-		attach: func() (func() error, error) {
-			detach := func() error {
-				return g.rig.env.Host("gateway").Do(func() error {
-					return errors.Join(g.balancer.Detach(devices[0]), g.balancer.Detach(devices[1]))
-				})
-			}
-			err := g.rig.env.Host("gateway").Do(func() error {
-				if err := g.serve(t, track); err != nil {
-					return err
-				}
-				for _, d := range devices {
-					if _, err := g.balancer.Attach(d, dataplane.AttachNative); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-			if err != nil {
-				return nil, errors.Join(err, detach())
-			}
-			return detach, nil
-		},
-		stats: g.balancer.ProgramStats,
-	}
-}
-
-// tracks are the two ends: with moved and a settled ring no flow is looked up,
-// with always every packet's is.
-func tracks() []dataplane.Track {
-	return []dataplane.Track{dataplane.TrackMoved, dataplane.TrackAlways}
-}
-
-// subjects returns the bare program and then the product in each way.
-func (g *gateway) subjects(t Traffic) []subject {
-	list := []subject{g.rig.bare()}
-	for _, track := range tracks() {
-		list = append(list, g.subject(t, track))
-	}
-	return list
-}
-
 // Product measures the product's program. It needs root.
 func Product(ctx context.Context, o Options) (report *Report, err error) {
 	r, err := newRig(ctx)
@@ -206,7 +85,7 @@ func (g *gateway) times(ctx context.Context, o Options) (list []TimeFigure, err 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	for _, t := range []Traffic{{Proto: dataplane.UDP}, {Proto: dataplane.UDP, IPv6: true}, {Proto: dataplane.TCP}, {Proto: dataplane.TCP, IPv6: true}} {
+	for _, t := range traffics() {
 		for _, flows := range o.Flows {
 			t.Flows = flows
 			o.say("time a packet: %s, %s", t, flowCount(flows))
@@ -215,7 +94,7 @@ func (g *gateway) times(ctx context.Context, o Options) (list []TimeFigure, err 
 				return nil, err
 			}
 			bare := samples[0]
-			for i, track := range tracks() {
+			for i, track := range t.tracks() {
 				list = append(list, TimeFigure{
 					Traffic: t.String(), Flows: flows, Track: track.String(),
 					BareNs: median(len(bare), func(i int) float64 { return bare[i].nsPerPacket() }),
@@ -239,7 +118,7 @@ func (g *gateway) rates(ctx context.Context, o Options) (list []RateFigure, err 
 			if err != nil {
 				return nil, err
 			}
-			for i, track := range tracks() {
+			for i, track := range t.tracks() {
 				f := rate(samples[0], samples[i+1])
 				f.Traffic, f.Flows, f.Track, f.CPUs = t.String(), flows, track.String(), cpus
 				list = append(list, f)

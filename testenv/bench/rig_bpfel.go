@@ -34,19 +34,21 @@ type rigTraffic struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	rigMapCursors       = "cursors"
-	rigMapFar           = "far"
-	rigMapGateway       = "gateway"
-	rigMapReceived      = "received"
-	rigMapTraffic       = "traffic"
-	rigProgBare         = "bare"
-	rigProgGenerateTcp4 = "generate_tcp4"
-	rigProgGenerateTcp6 = "generate_tcp6"
-	rigProgGenerateUdp4 = "generate_udp4"
-	rigProgGenerateUdp6 = "generate_udp6"
-	rigProgReceive      = "receive"
-	rigVarCfgFarMac     = "cfg_far_mac"
-	rigVarCfgGatewayMac = "cfg_gateway_mac"
+	rigMapCursors            = "cursors"
+	rigMapFar                = "far"
+	rigMapGateway            = "gateway"
+	rigMapReceived           = "received"
+	rigMapTraffic            = "traffic"
+	rigProgBare              = "bare"
+	rigProgGenerateReplyUdp4 = "generate_reply_udp4"
+	rigProgGenerateReplyUdp6 = "generate_reply_udp6"
+	rigProgGenerateTcp4      = "generate_tcp4"
+	rigProgGenerateTcp6      = "generate_tcp6"
+	rigProgGenerateUdp4      = "generate_udp4"
+	rigProgGenerateUdp6      = "generate_udp6"
+	rigProgReceive           = "receive"
+	rigVarCfgFarMac          = "cfg_far_mac"
+	rigVarCfgGatewayMac      = "cfg_gateway_mac"
 )
 
 // loadRig returns the embedded CollectionSpec for rig.
@@ -91,12 +93,14 @@ type rigSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type rigProgramSpecs struct {
-	Bare         *ebpf.ProgramSpec `ebpf:"bare"`
-	GenerateTcp4 *ebpf.ProgramSpec `ebpf:"generate_tcp4"`
-	GenerateTcp6 *ebpf.ProgramSpec `ebpf:"generate_tcp6"`
-	GenerateUdp4 *ebpf.ProgramSpec `ebpf:"generate_udp4"`
-	GenerateUdp6 *ebpf.ProgramSpec `ebpf:"generate_udp6"`
-	Receive      *ebpf.ProgramSpec `ebpf:"receive"`
+	Bare              *ebpf.ProgramSpec `ebpf:"bare"`
+	GenerateReplyUdp4 *ebpf.ProgramSpec `ebpf:"generate_reply_udp4"`
+	GenerateReplyUdp6 *ebpf.ProgramSpec `ebpf:"generate_reply_udp6"`
+	GenerateTcp4      *ebpf.ProgramSpec `ebpf:"generate_tcp4"`
+	GenerateTcp6      *ebpf.ProgramSpec `ebpf:"generate_tcp6"`
+	GenerateUdp4      *ebpf.ProgramSpec `ebpf:"generate_udp4"`
+	GenerateUdp6      *ebpf.ProgramSpec `ebpf:"generate_udp6"`
+	Receive           *ebpf.ProgramSpec `ebpf:"receive"`
 }
 
 // rigMapSpecs contains maps before they are loaded into the kernel.
@@ -167,17 +171,21 @@ type rigVariables struct {
 //
 // It can be passed to loadRigObjects or ebpf.CollectionSpec.LoadAndAssign.
 type rigPrograms struct {
-	Bare         *ebpf.Program `ebpf:"bare"`
-	GenerateTcp4 *ebpf.Program `ebpf:"generate_tcp4"`
-	GenerateTcp6 *ebpf.Program `ebpf:"generate_tcp6"`
-	GenerateUdp4 *ebpf.Program `ebpf:"generate_udp4"`
-	GenerateUdp6 *ebpf.Program `ebpf:"generate_udp6"`
-	Receive      *ebpf.Program `ebpf:"receive"`
+	Bare              *ebpf.Program `ebpf:"bare"`
+	GenerateReplyUdp4 *ebpf.Program `ebpf:"generate_reply_udp4"`
+	GenerateReplyUdp6 *ebpf.Program `ebpf:"generate_reply_udp6"`
+	GenerateTcp4      *ebpf.Program `ebpf:"generate_tcp4"`
+	GenerateTcp6      *ebpf.Program `ebpf:"generate_tcp6"`
+	GenerateUdp4      *ebpf.Program `ebpf:"generate_udp4"`
+	GenerateUdp6      *ebpf.Program `ebpf:"generate_udp6"`
+	Receive           *ebpf.Program `ebpf:"receive"`
 }
 
 func (p *rigPrograms) Close() error {
 	return _RigClose(
 		p.Bare,
+		p.GenerateReplyUdp4,
+		p.GenerateReplyUdp6,
 		p.GenerateTcp4,
 		p.GenerateTcp6,
 		p.GenerateUdp4,

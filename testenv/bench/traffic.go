@@ -19,17 +19,23 @@ import (
 type Traffic struct {
 	Proto dataplane.Protocol
 	IPv6  bool
+	// Reply makes them a backend's answers to clients; UDP only.
+	Reply bool
 	// Flows is how many there are, in turn, split between the CPUs as a NIC
 	// would. 0 = every packet starts a new one.
 	Flows int
 }
 
-// String returns "udp4" and the like.
+// String returns "udp4", "udp6 replies" and the like.
 func (t Traffic) String() string {
+	s := t.Proto.String() + "4"
 	if t.IPv6 {
-		return t.Proto.String() + "6"
+		s = t.Proto.String() + "6"
 	}
-	return t.Proto.String() + "4"
+	if t.Reply {
+		s += " replies"
+	}
+	return s
 }
 
 const (
@@ -49,16 +55,21 @@ func (t Traffic) frame() []byte {
 	if t.IPv6 {
 		src, dst, headers = noClient6, vip6, 14+40
 	}
+	srcPort, dstPort := uint16(0), uint16(vipPort)
+	if t.Reply {
+		backend := backendAddr(0, t.IPv6)
+		src, dst, srcPort, dstPort = backend.Addr(), src, backend.Port(), 0
+	}
 	layers := []packet.Layer{
 		packet.Ether{Src: dataplane.MAC{2, 0, 0, 0, 1, 2}, Dst: frontMAC},
 		packet.IP{Src: src, Dst: dst},
 	}
 	if t.Proto == dataplane.TCP {
 		headers += 20
-		layers = append(layers, packet.TCP{Dst: vipPort, Flags: "A"})
+		layers = append(layers, packet.TCP{Src: srcPort, Dst: dstPort, Flags: "A"})
 	} else {
 		headers += 8
-		layers = append(layers, packet.UDP{Dst: vipPort})
+		layers = append(layers, packet.UDP{Src: srcPort, Dst: dstPort})
 	}
 	return packet.Build(append(layers, packet.Payload(max(0, minFrame-headers)))...)
 }
@@ -86,6 +97,10 @@ func sumOf(check []byte) uint32 { return uint32(^binary.LittleEndian.Uint16(chec
 
 func (r *rig) generator(t Traffic) *ebpf.Program {
 	switch {
+	case t.Reply && t.IPv6:
+		return r.objs.GenerateReplyUdp6
+	case t.Reply:
+		return r.objs.GenerateReplyUdp4
 	case t.Proto == dataplane.TCP && t.IPv6:
 		return r.objs.GenerateTcp6
 	case t.Proto == dataplane.TCP:

@@ -85,9 +85,9 @@ volatile const __u8 cfg_gateway_mac[ETH_ALEN] = {};
 /* What differs between the kinds of frame; constant after inlining. */
 struct kind {
 	__u32 headers;	/* bytes */
-	__u32 client;	/* offset of the lower 32 bits of the source */
+	__u32 client;	/* offset of the lower 32 bits of the client */
 	__u32 ip_check; /* offset; 0 = IPv6 */
-	__u32 port;	/* offset of the source port */
+	__u32 port;	/* offset of the client's port */
 	__u32 l4_check; /* offset */
 };
 
@@ -160,6 +160,23 @@ SEC("xdp")
 int generate_tcp6(struct xdp_md *ctx)
 {
 	const struct kind k = {74, 34, 0, 54, 70};
+
+	return generate(ctx, &k);
+}
+
+/* From one backend to the clients. */
+SEC("xdp")
+int generate_reply_udp4(struct xdp_md *ctx)
+{
+	const struct kind k = {42, 30, 24, 36, 40};
+
+	return generate(ctx, &k);
+}
+
+SEC("xdp")
+int generate_reply_udp6(struct xdp_md *ctx)
+{
+	const struct kind k = {62, 50, 0, 56, 60};
 
 	return generate(ctx, &k);
 }
