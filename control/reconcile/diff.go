@@ -33,7 +33,7 @@ func (t table[K, V]) known(k K) (v V, ok bool) {
 // changes returns the entries of want that differ from what is there, and
 // those that are not there.
 func (t table[K, V]) changes(want map[K]V) (changed, added map[K]V) {
-	changed, added = make(map[K]V), make(map[K]V)
+	changed, added = make(map[K]V), make(map[K]V, max(0, len(want)-len(t.have)))
 	for k, v := range want {
 		have, ok := t.have[k]
 		_, doubt := t.doubt[k]

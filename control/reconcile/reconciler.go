@@ -56,6 +56,7 @@ type Reconciler struct {
 	built    *model.Snapshot // what pools and servings are from
 	pools    map[poolKey]*poolRing
 	servings []serving
+	tables   Tables // as built last
 	at       *mirror
 	carriers *carriers
 
@@ -134,12 +135,13 @@ func (r *Reconciler) Step(ctx context.Context, now time.Time) time.Duration {
 	}
 	s := step{snapshot: snap, inForce: r.last.inForce}
 	attachErr := r.carriers.bring(r.path, snap, r.at, r.log)
-	if r.built != snap {
+	same := r.built == snap
+	if !same {
 		r.updatePools(now, snap)
 		r.around.Resolve(backendAddrs(snap))
 		r.built = snap
 	}
-	missing, err := r.apply(ctx, clock, r.build(snap), &s)
+	missing, err := r.apply(ctx, clock, r.build(snap, same), &s)
 	again := false
 	if !now.Before(r.scanAt()) {
 		r.scanned = now
@@ -166,14 +168,20 @@ func stepClock(now time.Time) func() time.Time {
 	return func() time.Time { return now.Add(time.Since(began)) }
 }
 
-// build makes the tables for a snapshot on this machine.
-func (r *Reconciler) build(snap *model.Snapshot) Tables {
-	t := newTables()
+// build makes the tables for a snapshot on this machine. Services and origins
+// do not depend on the machine.
+func (r *Reconciler) build(snap *model.Snapshot, same bool) Tables {
+	t := newTables(r.tables)
 	h := newHops(r.path.CanSend)
 	buildInterfaces(t, r.at, r.carriers)
 	buildRoutes(t, r.at, h)
 	buildBackends(t, r.pools, r.at, h)
-	r.buildServices(t, snap)
+	if same && len(r.lingering) == 0 {
+		t.Origins, t.Services, t.VIPs = r.tables.Origins, r.tables.Services, r.tables.VIPs
+	} else {
+		r.buildServices(&t, snap)
+	}
+	r.tables = t
 	return t
 }
 

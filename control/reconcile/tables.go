@@ -20,15 +20,13 @@ type Tables struct {
 	VIPs       map[netip.Addr]bool
 }
 
-func newTables() Tables {
+// newTables returns empty tables with room for as much as was there before.
+func newTables(before Tables) Tables {
 	return Tables{
-		Interfaces: make(map[uint32]dataplane.Interface),
-		Routes:     make(map[netip.Prefix]dataplane.NextHop),
-		Backends:   make(map[dataplane.BackendID]dataplane.Backend),
-		Rings:      make(map[dataplane.RingID]*dataplane.Ring),
-		Origins:    make(map[dataplane.OriginKey]dataplane.Origin),
-		Services:   make(map[dataplane.ServiceKey]dataplane.Service),
-		VIPs:       make(map[netip.Addr]bool),
+		Interfaces: make(map[uint32]dataplane.Interface, len(before.Interfaces)),
+		Routes:     make(map[netip.Prefix]dataplane.NextHop, len(before.Routes)),
+		Backends:   make(map[dataplane.BackendID]dataplane.Backend, len(before.Backends)),
+		Rings:      make(map[dataplane.RingID]*dataplane.Ring, len(before.Rings)),
 	}
 }
 
@@ -147,8 +145,11 @@ func idleOf(flows model.Flows, s *model.Service, proto dataplane.Protocol) time.
 // buildServices fills services and origins. A backend address:port that more
 // than one service key leads to makes an origin shared: its replies are
 // ambiguous, so its services remember every flow.
-func (r *Reconciler) buildServices(t Tables, snap *model.Snapshot) {
-	users := make(map[dataplane.OriginKey]int)
+func (r *Reconciler) buildServices(t *Tables, snap *model.Snapshot) {
+	t.Origins = make(map[dataplane.OriginKey]dataplane.Origin, len(r.origins.byKey))
+	t.Services = make(map[dataplane.ServiceKey]dataplane.Service, len(r.servings))
+	t.VIPs = make(map[netip.Addr]bool, len(snap.VIPs))
+	users := make(map[dataplane.OriginKey]int, len(r.origins.byKey))
 	for _, s := range r.servings {
 		for _, m := range s.pool.members {
 			users[originKey(m, s.key.Proto)]++
@@ -168,7 +169,7 @@ func (r *Reconciler) buildServices(t Tables, snap *model.Snapshot) {
 			if shared {
 				svc.SharedReplies, svc.Track = true, dataplane.TrackAlways
 			}
-			r.buildOrigin(t, key, s, svc, m, shared)
+			r.buildOrigin(*t, key, s, svc, m, shared)
 		}
 		svc.Track = r.linger(s.key, svc)
 		t.Services[s.key] = svc
