@@ -39,17 +39,17 @@ func TestPacketsBehindTheBox(t *testing.T) {
 			}
 		}
 	}
-	if n := tshark(t, all, tsharkBad); n > 0 {
-		t.Errorf("tshark finds %d of %d frames bad", n, len(all))
+	if bad := tshark(t, all, tsharkBad); len(bad) > 0 {
+		t.Errorf("tshark finds %d of %d frames bad, the first:\n%s", len(bad), len(all), bad[0])
 	}
 	for _, proto := range []string{"tcp", "udp"} {
-		if n := tshark(t, all, proto+`.checksum.status == "Good"`); n < 100 {
+		if n := len(tshark(t, all, proto+`.checksum.status == "Good"`)); n < 100 {
 			t.Errorf("tshark has validated %d frames of %s, want hundreds", n, proto)
 		}
 	}
 	broken := slices.Clone(all[0].Data)
 	broken[len(broken)-1] ^= 1
-	if n := tshark(t, []netns.Frame{{Data: broken}}, tsharkBad); n != 1 {
+	if n := len(tshark(t, []netns.Frame{{Data: broken}}, tsharkBad)); n != 1 {
 		t.Error("tshark does not see a broken checksum: its validation proves nothing")
 	}
 	b.noDrops()
