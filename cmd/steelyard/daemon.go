@@ -31,6 +31,7 @@ type daemon struct {
 	namespace net.Listener // held while this is the namespace's only daemon
 	pins      *xdp.Pins
 	path      *packetPath
+	loaded    xdp.Options // what path was sized for
 	addresses *vip.Addresses
 	watcher   *vip.Watcher
 	sender    *neigh.Sender
@@ -57,7 +58,8 @@ func newDaemon(o *options, snap *model.Snapshot, log *slog.Logger) (d *daemon, e
 	if d.pins, err = xdp.OpenPins(o.pinPath); err != nil {
 		return d, err
 	}
-	balancer, err := xdp.Load(loadOptions(snap))
+	d.loaded = loadOptions(snap)
+	balancer, err := xdp.Load(d.loaded)
 	if err != nil {
 		return d, err
 	}
@@ -145,6 +147,9 @@ func (d *daemon) reloads(ctx context.Context, hup <-chan os.Signal) {
 // reload takes the config file anew, whole or not at all.
 func (d *daemon) reload() {
 	cfg, err := config.Load(d.o.config)
+	if err == nil {
+		err = fits(cfg.Snapshot, d.loaded)
+	}
 	if err != nil {
 		text := err.Error()
 		d.refused.Store(&text)
@@ -152,6 +157,9 @@ func (d *daemon) reload() {
 		return
 	}
 	d.refused.Store(nil)
+	for _, key := range fixed(cfg.Snapshot, d.loaded) {
+		d.log.Warn("this change holds from the next start of the daemon on", "key", key)
+	}
 	snap := d.put(cfg.Snapshot)
 	d.log.Info("config taken", "config", d.o.config, "revision", snap.Revision)
 }

@@ -6,42 +6,13 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"time"
 
 	"steelyard/control/announce"
-	"steelyard/control/model"
 	"steelyard/control/reconcile"
 	"steelyard/control/vip"
 	"steelyard/dataplane"
 	"steelyard/dataplane/xdp"
 )
-
-// routeCapacity is how many routes and neighbours are mirrored; the watcher
-// mirrors no more of either family.
-const routeCapacity = 2 * 16384
-
-// loadOptions sizes the tables for a config with room to grow: what a later
-// config needs beyond that is refused by name in the status, until a restart.
-func loadOptions(snap *model.Snapshot) xdp.Options {
-	d := reconcile.DemandOf(snap)
-	return xdp.Options{
-		Sizes: xdp.Sizes{
-			Flows:    snap.Flows.Capacity,
-			Services: room(d.Services, 1024),
-			VIPs:     room(d.VIPs, 1024),
-			Origins:  room(d.Origins, 4096),
-			Backends: room(d.Backends, 4096),
-			Rings:    room(d.Rings, 1024),
-			// A ring is replaced beside the one before.
-			Slots:  d.Slots + d.Slots/4 + 2*d.LargestRing + 1<<18,
-			Routes: routeCapacity,
-		},
-		Closing:     snap.Flows.TCPClosing,
-		LongestIdle: max(d.LongestIdle, 24*time.Hour),
-	}
-}
-
-func room(need, least int) int { return max(need+need/2, least) }
 
 // packetPath is the loaded program as reconcile sees it. Attaching prepares
 // the device's kernel settings too, and detaching restores them.
@@ -83,13 +54,16 @@ func (p *packetPath) Attach(ifindex uint32, mode dataplane.AttachMode) (dataplan
 // Detach implements reconcile.PacketPath. The settings of a device that is
 // gone went with it.
 func (p *packetPath) Detach(ifindex uint32) error {
+	if err := p.Balancer.Detach(ifindex); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	restore := p.restore[ifindex]
 	delete(p.restore, ifindex)
 	p.mu.Unlock()
-	err := p.Balancer.Detach(ifindex)
+	var err error
 	if _, gone := net.InterfaceByIndex(int(ifindex)); gone == nil && restore != nil {
-		err = errors.Join(err, restore())
+		err = restore()
 	}
 	return err
 }
