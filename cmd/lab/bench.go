@@ -25,7 +25,7 @@ func newBench() *cobra.Command {
 		Short: "Measure the packet path: time a packet, and packets a second",
 		Long: `Raises a generator, a gateway and a counter in network namespaces, loads the
 product's XDP program on the gateway and measures it in turn with a bare program
-that only sets MACs and redirects. Takes three to four minutes, with --quick less
+that only sets MACs and redirects. Takes four to five minutes, with --quick less
 than half a minute. Compare figures of one run only: machines change their speed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -27,7 +27,7 @@ type Options struct {
 	Progress func(string)
 }
 
-// Full takes about four minutes for Product and three for Tables.
+// Full takes four to five minutes.
 func Full() Options {
 	return Options{Rounds: 7, Packets: 200_000, Flows: []int{1, 10_000, 1_000_000}}
 }
