@@ -22,7 +22,8 @@ AS_ROOT := $(if $(SUDO),-exec 'sudo -E')
 # What lint, generate and the tests call, as program:package of Debian and
 # Ubuntu. Building, the demo and the daemon need none of it.
 TOOLS := clang-19:clang-19 llvm-strip-19:llvm-19 clang-format-19:clang-format-19 \
-	gcc:gcc gcc:libc6-dev dnsmasq:dnsmasq-base dig:bind9-dnsutils nginx:nginx-light curl:curl iperf3:iperf3
+	gcc:gcc gcc:libc6-dev dnsmasq:dnsmasq-base dig:bind9-dnsutils nginx:nginx-light curl:curl iperf3:iperf3 \
+	tshark:tshark arping:arping ping:iputils-ping traceroute:traceroute ndisc6:ndisc6 unshare:util-linux
 
 # Run from its source, not a tool of go.mod: its two hundred modules are none
 # of the product's business.
