@@ -43,12 +43,12 @@ func (p *pool) model() model.Pool {
 	return m
 }
 
-func (x *service) model(flows model.Flows) model.Service {
+func (s *service) model(flows model.Flows) model.Service {
 	m := model.Service{
-		Name: x.name, VIPs: slices.SortedFunc(slices.Values(x.vips), netip.Addr.Compare),
-		Mode: x.mode, Pool: x.members.name, Track: x.track, UDPIdle: cmp.Or(x.udpIdle, flows.UDPIdle),
+		Name: s.name, VIPs: slices.SortedFunc(slices.Values(s.vips), netip.Addr.Compare),
+		Mode: s.mode, Pool: s.members.name, Track: s.track, UDPIdle: cmp.Or(s.udpIdle, flows.UDPIdle),
 	}
-	for _, p := range x.ports {
+	for _, p := range s.ports {
 		m.Ports = append(m.Ports, p.Port)
 	}
 	slices.SortFunc(m.Ports, func(a, b model.Port) int {
