@@ -197,10 +197,10 @@ func TestStatusJSON(t *testing.T) {
 	if c.code != 0 || s.Revision != 1 || len(s.Services) != 4 || len(s.VIPs) != 2 || len(s.Interfaces) != 2 {
 		t.Errorf("exit code %d, status %+v", c.code, s)
 	}
-	for _, sv := range s.Services {
-		for _, be := range sv.Backends {
+	for _, pool := range s.Pools {
+		for _, be := range pool.Backends {
 			if be.Forwarded.Packets == 0 || be.Returned.Packets == 0 {
-				t.Errorf("service %s %s: backend %s has counts %+v", sv.Name, sv.Protocol, be.Name, be.BackendCount)
+				t.Errorf("pool %s: backend %s has counts %+v", pool.Name, be.Name, be.BackendCount)
 			}
 		}
 	}

@@ -59,7 +59,7 @@ func TestIperf(t *testing.T) {
 		})
 	}
 	b.noDrops()
-	got := b.status().Services[0].Backends[0]
+	got := b.status().Pools[0].Backends[0]
 	if got.Forwarded.Packets == 0 || got.Returned.Packets == 0 {
 		t.Errorf("the backend's counters are %+v", got.BackendCount)
 	}

@@ -27,6 +27,7 @@ func (p *statusProvider) Status() (api.Status, error) {
 		Interfaces: []api.Interface{},
 		VIPs:       p.vips(s.VIPs),
 		Services:   []api.Service{},
+		Pools:      []api.Pool{},
 		Verdicts:   verdicts(counters),
 		Flows:      api.Flows{Capacity: p.d.path.FlowCapacity(), Asking: s.Asking, FlowTableCount: counters.Flows},
 		Problems:   s.Problems,
@@ -35,13 +36,19 @@ func (p *statusProvider) Status() (api.Status, error) {
 	for _, i := range s.Interfaces {
 		answer.Interfaces = append(answer.Interfaces, api.Interface{Name: i.Name, Device: i.Device, Ifindex: i.Ifindex, XDP: i.Mode, Up: i.Up})
 	}
-	look := newLookup(p.d.path)
+	names := newNames()
+	listed := make(map[dataplane.RingID]bool)
 	for _, sv := range s.Services {
-		service, err := look.service(sv)
+		answer.Services = append(answer.Services, service(sv))
+		if listed[sv.Service.Ring] {
+			continue // thousands of services may share a pool
+		}
+		listed[sv.Service.Ring] = true
+		pool, err := p.pool(sv, names)
 		if err != nil {
 			return api.Status{}, err
 		}
-		answer.Services = append(answer.Services, service)
+		answer.Pools = append(answer.Pools, pool)
 	}
 	if refused := p.d.refused.Load(); refused != nil {
 		answer.Reload = *refused
@@ -71,26 +78,8 @@ func (p *statusProvider) vips(list []reconcile.VIPStatus) []api.VIP {
 	return vips
 }
 
-// lookup asks the kernel once for what many services share: thousands of them
-// may have the same pool.
-type lookup struct {
-	path     *packetPath
-	counts   map[dataplane.BackendID]dataplane.BackendCount
-	devices  map[uint32]string // names by ifindex
-	nextHops map[dataplane.NextHop]string
-}
-
-func newLookup(path *packetPath) *lookup {
-	return &lookup{
-		path:     path,
-		counts:   make(map[dataplane.BackendID]dataplane.BackendCount),
-		devices:  make(map[uint32]string),
-		nextHops: make(map[dataplane.NextHop]string),
-	}
-}
-
-func (l *lookup) service(s reconcile.ServiceStatus) (api.Service, error) {
-	service := api.Service{
+func service(s reconcile.ServiceStatus) api.Service {
+	return api.Service{
 		Name:      s.Name,
 		Addr:      s.Key.Addr,
 		Port:      s.Key.Port,
@@ -99,50 +88,49 @@ func (l *lookup) service(s reconcile.ServiceStatus) (api.Service, error) {
 		Track:     s.Service.Track.String(),
 		Scheduler: "maglev",
 		Pool:      s.Pool,
-		Backends:  make([]api.Backend, 0, len(s.Backends)),
+		PoolID:    uint32(s.Service.Ring),
+	}
+}
+
+// pool describes the pool of a service, with its counters.
+func (p *statusProvider) pool(s reconcile.ServiceStatus, names *names) (api.Pool, error) {
+	pool := api.Pool{
+		ID:       uint32(s.Service.Ring),
+		Name:     s.Pool,
+		Backends: make([]api.Backend, 0, len(s.Backends)),
 	}
 	for _, b := range s.Backends {
-		count, err := l.count(b.ID)
+		count, err := p.d.path.BackendCount(b.ID)
 		if err != nil {
-			return service, err
+			return pool, err
 		}
-		service.Backends = append(service.Backends, api.Backend{
+		pool.Backends = append(pool.Backends, api.Backend{
 			Name: b.Name, Addr: b.Addr, Weight: b.Weight,
-			NextHop:      l.nextHop(b.Next),
+			NextHop:      names.nextHop(b.Next),
 			BackendCount: count,
 		})
 	}
-	return service, nil
+	return pool, nil
 }
 
-func (l *lookup) count(id dataplane.BackendID) (dataplane.BackendCount, error) {
-	if count, ok := l.counts[id]; ok {
-		return count, nil
-	}
-	count, err := l.path.BackendCount(id)
-	if err == nil {
-		l.counts[id] = count
-	}
-	return count, err
-}
+// names asks the kernel once for the name of each device.
+type names struct{ devices map[uint32]string }
 
-func (l *lookup) nextHop(n dataplane.NextHop) string {
+func newNames() *names { return &names{devices: make(map[uint32]string)} }
+
+func (l *names) nextHop(n dataplane.NextHop) string {
 	if n.Kind != dataplane.NextHopNeighbor {
 		return "unresolved"
 	}
-	text, ok := l.nextHops[n]
-	if !ok {
-		text = net.HardwareAddr(n.Dst[:]).String() + l.device(n.Ifindex)
-		if n.VLAN != 0 {
-			text += fmt.Sprintf(".%d", n.VLAN)
-		}
-		l.nextHops[n] = text
+	text := net.HardwareAddr(n.Dst[:]).String() + l.device(n.Ifindex)
+	if n.VLAN != 0 {
+		text += fmt.Sprintf(".%d", n.VLAN)
 	}
 	return text
 }
 
 // device returns a space and the name of a device, or nothing where it is gone.
-func (l *lookup) device(ifindex uint32) string {
+func (l *names) device(ifindex uint32) string {
 	name, ok := l.devices[ifindex]
 	if !ok {
 		if dev, err := net.InterfaceByIndex(int(ifindex)); err == nil {

@@ -75,8 +75,8 @@ func (b *bed) checkMany(t *testing.T) {
 		t.Errorf("status has %d services, want %d", len(s.Services), manyServices+2)
 	}
 	unresolved, backends := 0, map[netip.AddrPort]bool{}
-	for _, sv := range s.Services {
-		for _, be := range sv.Backends {
+	for _, pool := range s.Pools {
+		for _, be := range pool.Backends {
 			backends[be.Addr] = true
 			if be.NextHop == "unresolved" {
 				unresolved++

@@ -62,7 +62,7 @@ func printStatus(e env, s api.Status) error {
 	}
 	p.interfaces(s.Interfaces)
 	p.vips(s.VIPs)
-	p.services(s.Services)
+	p.services(s)
 	p.verdicts(s.Verdicts)
 	f := s.Flows
 	p.line("\nFLOW TABLE  %d places, %d inserted, %d evicted, %d refused, %d busy; %d ring slots ask it",
@@ -114,15 +114,16 @@ func (p *printer) vips(list []api.VIP) {
 }
 
 // services prints in the shape of `ipvsadm -Ln`: a service, then its backends.
-func (p *printer) services(list []api.Service) {
+func (p *printer) services(s api.Status) {
 	p.line("\nSERVICE\tPROT\tADDRESS:PORT\tSCHEDULER\tMODE\tTRACK")
 	p.line("  -> BACKEND\t\tADDRESS:PORT\tWEIGHT\tPACKETS TO/FROM\tNEXT HOP")
-	for _, s := range list {
+	pools := s.BackendsByPool()
+	for _, s := range s.Services {
 		p.line("%s\t%s\t%s\t%s\t%s\t%s", s.Name, strings.ToUpper(s.Protocol), joinPort(s), s.Scheduler, s.Mode, s.Track)
-		for _, b := range s.Backends {
+		for _, b := range pools[s.PoolID] {
 			p.line("  -> %s\t\t%s\t%d\t%d/%d\t%s", b.Name, b.Addr, b.Weight, b.Forwarded.Packets, b.Returned.Packets, b.NextHop)
 		}
-		if len(s.Backends) == 0 {
+		if len(pools[s.PoolID]) == 0 {
 			p.line("  -> no backends: packets are dropped")
 		}
 	}

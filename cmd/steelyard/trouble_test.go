@@ -100,8 +100,8 @@ func interfaceOf(s api.Status, device string) api.Interface {
 
 // nextHop returns what status says about the way to a backend.
 func nextHop(s api.Status, backend netip.Addr) string {
-	for _, sv := range s.Services {
-		for _, b := range sv.Backends {
+	for _, pool := range s.Pools {
+		for _, b := range pool.Backends {
 			if b.Addr.Addr() == backend {
 				return b.NextHop
 			}

@@ -64,7 +64,10 @@ var example = Status{
 	Interfaces: []Interface{{Name: "wan", Device: "eth0", Ifindex: 2, XDP: dataplane.AttachNative, Up: true}},
 	VIPs:       []VIP{{Name: "web", Addr: netip.MustParseAddr("203.0.113.10"), Device: "eth0", Foreign: true, Sent: 3, Error: "down"}},
 	Services: []Service{{
-		Name: "web", Addr: netip.MustParseAddr("2001:db8::10"), Port: 80, Protocol: "tcp", Mode: "nat", Track: "moved", Scheduler: "maglev", Pool: "web",
+		Name: "web", Addr: netip.MustParseAddr("2001:db8::10"), Port: 80, Protocol: "tcp", Mode: "nat", Track: "moved", Scheduler: "maglev", Pool: "web", PoolID: 3,
+	}},
+	Pools: []Pool{{
+		ID: 3, Name: "web",
 		Backends: []Backend{{
 			Name: "a", Addr: netip.MustParseAddrPort("[fd00::1]:80"), Weight: 2, NextHop: "unresolved",
 			BackendCount: dataplane.BackendCount{Forwarded: dataplane.Count{Packets: 1, Bytes: 2}, Returned: dataplane.Count{Packets: 3, Bytes: 4}},

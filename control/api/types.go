@@ -14,6 +14,7 @@ type Status struct {
 	Interfaces []Interface `json:"interfaces"`
 	VIPs       []VIP       `json:"vips"`
 	Services   []Service   `json:"services"`
+	Pools      []Pool      `json:"pools"`    // those in use, each address family apart
 	Verdicts   []Verdict   `json:"verdicts"` // those that happened, drops included
 	Flows      Flows       `json:"flows"`
 	// Problems keep the config from being in force; Limits cost speed.
@@ -22,6 +23,15 @@ type Status struct {
 	// Reload is why the last change of the config was refused; "" = it was
 	// not. The config before it is still in force.
 	Reload string `json:"reload_error,omitempty"`
+}
+
+// BackendsByPool returns the backends of each pool in use, by its ID.
+func (s *Status) BackendsByPool() map[uint32][]Backend {
+	m := make(map[uint32][]Backend, len(s.Pools))
+	for _, p := range s.Pools {
+		m[p.ID] = p.Backends
+	}
+	return m
 }
 
 // Interface is a device that carries balanced traffic.
@@ -53,11 +63,18 @@ type Service struct {
 	Track     string     `json:"track"`
 	Scheduler string     `json:"scheduler"`
 	Pool      string     `json:"pool"`
-	Backends  []Backend  `json:"backends"`
+	PoolID    uint32     `json:"pool_id"` // of its backends in Pools
 }
 
-// Backend is a member of a service's pool. Its counters are over all services
-// of the pool.
+// Pool is the backends of one address family of a pool.
+type Pool struct {
+	ID       uint32    `json:"id"` // until the daemon ends
+	Name     string    `json:"name"`
+	Backends []Backend `json:"backends"`
+}
+
+// Backend is a member of a pool. Its counters are over all services of the
+// pool.
 type Backend struct {
 	Name    string         `json:"name"`
 	Addr    netip.AddrPort `json:"address"`

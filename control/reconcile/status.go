@@ -47,7 +47,7 @@ type ServiceStatus struct {
 	Key      dataplane.ServiceKey
 	Pool     string
 	Service  dataplane.Service
-	Backends []BackendStatus
+	Backends []BackendStatus // shared by the services of a ring
 }
 
 // BackendStatus is a backend of a service.
@@ -80,8 +80,9 @@ func (r *Reconciler) Status() Status {
 	for _, v := range snap.VIPs {
 		s.VIPs = append(s.VIPs, r.vipStatus(v))
 	}
+	members := r.backendStatuses()
 	for _, sv := range r.servings {
-		s.Services = append(s.Services, r.serviceStatus(sv))
+		s.Services = append(s.Services, r.serviceStatus(sv, members[sv.pool]))
 	}
 	slices.SortFunc(s.Services, func(a, b ServiceStatus) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), a.Key.Addr.Compare(b.Key.Addr),
@@ -112,19 +113,28 @@ func (r *Reconciler) vipStatus(v model.VIP) VIPStatus {
 	return s
 }
 
-func (r *Reconciler) serviceStatus(sv serving) ServiceStatus {
-	s := ServiceStatus{
+func (r *Reconciler) serviceStatus(sv serving, backends []BackendStatus) ServiceStatus {
+	return ServiceStatus{
 		Name:     sv.service.Name,
 		Key:      sv.key,
 		Pool:     sv.service.Pool,
 		Service:  r.have.services.have[sv.key],
-		Backends: make([]BackendStatus, len(sv.pool.members)),
+		Backends: backends,
 	}
-	for i, m := range sv.pool.members {
-		s.Backends[i] = BackendStatus{
-			ID: m.id, Name: m.name, Addr: m.addr, Weight: m.weight,
-			Next: r.have.backends.have[m.id].Next,
+}
+
+// backendStatuses describes the members of every pool, once each.
+func (r *Reconciler) backendStatuses() map[*poolRing][]BackendStatus {
+	all := make(map[*poolRing][]BackendStatus, len(r.pools))
+	for _, p := range r.pools {
+		list := make([]BackendStatus, len(p.members))
+		for i, m := range p.members {
+			list[i] = BackendStatus{
+				ID: m.id, Name: m.name, Addr: m.addr, Weight: m.weight,
+				Next: r.have.backends.have[m.id].Next,
+			}
 		}
+		all[p] = list
 	}
-	return s
+	return all
 }
