@@ -5,7 +5,7 @@ import (
 	"errors"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"github.com/cilium/ebpf/asm"
 )
 
 // broadcast is a frame of an experimental EtherType with n as its content.
@@ -15,13 +15,12 @@ func broadcast(n byte) []byte {
 }
 
 // redirectTo is a program that sends every frame to another device.
-func redirectTo(ifindex int) []instruction {
-	const helperRedirect = 23
-	return []instruction{
-		setRegister(1, int32(ifindex)),
-		setRegister(2, 0),
-		{opcode: unix.BPF_JMP | unix.BPF_CALL, immediate: helperRedirect},
-		exit(),
+func redirectTo(ifindex int) asm.Instructions {
+	return asm.Instructions{
+		asm.Mov.Imm(asm.R1, int32(ifindex)),
+		asm.Mov.Imm(asm.R2, 0),
+		asm.FnRedirect.Call(),
+		asm.Return(),
 	}
 }
 
@@ -48,7 +47,7 @@ func TestXDPTransmit(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			env := New(t, tt.world)
 			gw := env.Host("gw")
-			program := []instruction{setRegister(0, xdpTX), exit()}
+			program := asm.Instructions{asm.Mov.Imm(asm.R0, xdpTX), asm.Return()}
 			if tt.to != "" {
 				out, err := gw.Interface(tt.to)
 				if err != nil {
