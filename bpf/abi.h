@@ -41,6 +41,7 @@ enum verdict {
 	VERDICT_DROP_TTL_EXPIRED,
 	VERDICT_DROP_TOO_BIG,
 	VERDICT_DROP_FRAGMENT,
+	VERDICT_DROP_BAD_SOURCE,
 	VERDICT_DROP_NO_SERVICE,
 	VERDICT_DROP_NO_BACKEND,
 	VERDICT_DROP_REPLY_CONFLICT,
@@ -186,6 +187,23 @@ struct flow_bucket {
 	struct flow flow[FLOW_WAYS];
 };
 _Static_assert(sizeof(struct flow_bucket) == 256, "abi");
+
+/* What the fragments of one packet have in common. */
+struct fragment_key {
+	struct addr saddr;
+	struct addr daddr;
+	__u32 id; /* as it lies in the packet; IPv4 uses 16 bits */
+	__u8 proto;
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct fragment_key) == 40, "abi");
+
+struct fragment_ports {
+	__be16 sport_be;
+	__be16 dport_be;
+	__u32 expires_ticks;
+};
+_Static_assert(sizeof(struct fragment_ports) == 8, "abi");
 
 /* A device that carries the program, by its ifindex. mac 0 = not ours. */
 struct interface {

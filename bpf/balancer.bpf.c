@@ -8,10 +8,12 @@
 #include "answer.h"
 #include "classify.h"
 #include "config.h"
+#include "fragment.h"
 #include "maps.h"
 #include "parse.h"
 #include "pick.h"
 #include "pkt.h"
+#include "rewrite_icmp.h"
 #include "rewrite_nat.h"
 #include "transmit.h"
 
@@ -62,7 +64,7 @@ static __always_inline enum verdict send(struct pkt *p, struct rewrite *r,
 	if (!fits && p->dont_fragment)
 		return answer_too_big(p, next->mtu);
 	r->hop = fits && next->kind == NEXT_HOP_NEIGHBOR;
-	v = rewrite_nat(p, r);
+	v = p->icmp_off ? rewrite_icmp(p, r) : rewrite_nat(p, r);
 	if (v != VERDICT_CONTINUE)
 		return v;
 	return fits ? transmit(p, next) : VERDICT_PASS_FRAGMENT_NEEDED;
@@ -77,6 +79,9 @@ static __always_inline enum verdict forward(struct pkt *p,
 	struct choice c = {};
 	enum verdict v;
 
+	if (!addr_is_host(p->t.family, &p->t.saddr) ||
+	    addr_equal(&p->t.saddr, &p->t.daddr))
+		return VERDICT_DROP_BAD_SOURCE;
 	if (p->ttl <= 1)
 		return answer_expired(p);
 	v = pick(p, s, &c, &b);
@@ -102,7 +107,7 @@ static __noinline enum verdict reply_shared(const struct pkt *p,
 	struct flow *f;
 	__u32 service;
 
-	flow_key_set(&k, &p->daddr, p->dport_be, SCOPE_REPLY | origin->id);
+	flow_key_set(&k, &p->t.daddr, p->t.dport_be, SCOPE_REPLY | origin->id);
 	f = flow_find(&k, now);
 	if (!f)
 		return VERDICT_PASS_DIRECT;
@@ -112,7 +117,7 @@ static __noinline enum verdict reply_shared(const struct pkt *p,
 		return VERDICT_DROP_INTERNAL;
 	r->addr = vip->addr;
 	r->port_be = vip->port_be;
-	flow_key_set(&k, &p->daddr, p->dport_be, service);
+	flow_key_set(&k, &p->t.daddr, p->t.dport_be, service);
 	f = flow_find(&k, now);
 	*backend = f ? f->value : 0;
 	return VERDICT_CONTINUE;
@@ -124,7 +129,7 @@ static __noinline int reply_is_direct(const struct pkt *p,
 {
 	struct flow_key k;
 
-	flow_key_set(&k, &p->daddr, p->dport_be, SCOPE_DIRECT | origin->id);
+	flow_key_set(&k, &p->t.daddr, p->t.dport_be, SCOPE_DIRECT | origin->id);
 	return flow_find(&k, now_ticks()) != NULL;
 }
 
@@ -135,7 +140,7 @@ static __noinline void reply_reset(const struct pkt *p, __u32 service)
 	struct flow_key k;
 	struct flow *f;
 
-	flow_key_set(&k, &p->daddr, p->dport_be, service);
+	flow_key_set(&k, &p->t.daddr, p->t.dport_be, service);
 	f = flow_find(&k, now);
 	if (!f)
 		return;
@@ -154,7 +159,7 @@ static __always_inline enum verdict reply_match(const struct pkt *p,
 		return reply_shared(p, origin, r, backend);
 	if (origin->direct && reply_is_direct(p, origin))
 		return VERDICT_PASS_DIRECT;
-	if (p->proto == PROTO_TCP && p->tcp_flags & TCP_RST)
+	if (p->t.proto == PROTO_TCP && p->t.tcp_flags & TCP_RST)
 		reply_reset(p, origin->service);
 	r->addr = origin->vip;
 	r->port_be = origin->vip_port_be;
@@ -166,7 +171,7 @@ static __always_inline enum verdict reply_match(const struct pkt *p,
 static __always_inline enum verdict reply(struct pkt *p,
 					  const struct origin *origin)
 {
-	struct route_key to = {.prefixlen = 128, .addr = p->daddr};
+	struct route_key to = {.prefixlen = 128, .addr = p->t.daddr};
 	const struct next_hop unknown = {};
 	const struct next_hop *next;
 	struct rewrite r = {};
@@ -181,8 +186,6 @@ static __always_inline enum verdict reply(struct pkt *p,
 	v = reply_match(p, origin, &r, &backend);
 	if (v != VERDICT_CONTINUE)
 		return v;
-	if (p->fragment)
-		return VERDICT_DROP_FRAGMENT;
 	if (p->ttl <= 1)
 		return answer_expired(p);
 	count_backend(backend, p, 1);
@@ -200,6 +203,8 @@ static __always_inline enum verdict process(struct xdp_md *ctx, struct pkt *p)
 	v = classify(p, &m);
 	if (v != VERDICT_CONTINUE)
 		return v;
+	if (p->fragment == FRAGMENT_FIRST)
+		fragment_remember(p);
 	if (m.service)
 		return forward(p, m.service);
 	return m.origin ? reply(p, m.origin) : VERDICT_DROP_INTERNAL;

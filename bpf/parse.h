@@ -7,6 +7,8 @@
 #pragma once
 
 #include "csum.h"
+#include "fragment.h"
+#include "parse_icmp.h"
 #include "pkt.h"
 
 enum parse_limit {
@@ -80,9 +82,9 @@ static __always_inline enum verdict parse_ip4(struct pkt *p)
 
 	if ((void *)(ip + 1) > p->end)
 		return VERDICT_PASS_NOT_OURS;
-	addr_from4(&p->saddr, ip->saddr);
-	addr_from4(&p->daddr, ip->daddr);
-	p->family = 4;
+	addr_from4(&p->t.saddr, ip->saddr);
+	addr_from4(&p->t.daddr, ip->daddr);
+	p->t.family = 4;
 	p->ttl = ip->ttl;
 	p->l3_len = bpf_ntohs(ip->tot_len);
 	hlen = ip->ihl * 4;
@@ -97,11 +99,101 @@ static __always_inline enum verdict parse_ip4(struct pkt *p)
 	if (!p->ttl)
 		return VERDICT_DROP_TTL_ZERO;
 	frag_off = bpf_ntohs(ip->frag_off);
-	p->fragment = !!(frag_off & (IP4_MF | IP4_OFFSET));
 	p->dont_fragment = !!(frag_off & IP4_DF);
-	p->proto = frag_off & IP4_OFFSET ? 0 : ip->protocol;
+	p->t.proto = ip->protocol;
 	p->l4 = p->l3 + hlen;
-	p->l4_len = p->l3_len - hlen;
+	p->l4_off = p->l2_len + hlen;
+	if (frag_off & (IP4_MF | IP4_OFFSET)) {
+		p->fragment_id = ip->id;
+		p->fragment = frag_off & IP4_OFFSET ? FRAGMENT_LATER
+						    : FRAGMENT_FIRST;
+	}
+	return VERDICT_CONTINUE;
+}
+
+/* The two bytes that every extension header starts with (RFC 8200, 4). */
+struct ip6_extension {
+	__u8 next;
+	__u8 len;
+	__be16 fragment_be; /* offset and M flag; fragment header only */
+	__be32 fragment_id; /* fragment header only */
+};
+
+enum ip6_limit {
+	IP6_MAX_EXTENSIONS = 6,
+	IP6_FRAGMENT_OFFSET = 0xfff8,
+};
+
+/* Bytes of an extension header, 0 if proto is none that is walked over. */
+static __always_inline __u32 ip6_extension_len(__u8 proto,
+					       const struct ip6_extension *x)
+{
+	switch (proto) {
+	case PROTO_HOP_BY_HOP:
+	case PROTO_DEST_OPTIONS:
+		return (x->len + 1) * 8;
+	case PROTO_ROUTING:
+		/* Segments left: the destination is not the last. */
+		return bpf_ntohs(x->fragment_be) & 0xff ? 0 : (x->len + 1) * 8;
+	case PROTO_AUTH:
+		return (x->len + 2) * 4;
+	case PROTO_FRAGMENT:
+		return 8;
+	}
+	return 0;
+}
+
+static __always_inline void ip6_note_fragment(struct pkt *p,
+					      const struct ip6_extension *x)
+{
+	__u16 field = bpf_ntohs(x->fragment_be);
+
+	/* Neither offset nor M: an atomic fragment, whole (RFC 6946). */
+	if (!(field & (IP6_FRAGMENT_OFFSET | 1)))
+		return;
+	p->fragment_id = x->fragment_id;
+	p->fragment = field & IP6_FRAGMENT_OFFSET ? FRAGMENT_LATER
+						  : FRAGMENT_FIRST;
+}
+
+/* Bytes of the IP packet from l4 on. */
+static __always_inline __u32 l4_len(const struct pkt *p)
+{
+	return p->l2_len + p->l3_len - p->l4_off;
+}
+
+/*
+ * The header at l4_off. Computed from the number each time, so that the
+ * verifier sees one kind of pointer however many headers came before.
+ */
+static __always_inline void *l4_pointer(const struct pkt *p)
+{
+	return (void *)p->eth + (p->l4_off & MAX_OFFSET);
+}
+
+/* Walks over extension headers to what they carry. */
+static __noinline int parse_ip6_chain(struct pkt *p)
+{
+	struct ip6_extension *x;
+	__u32 len;
+	int i;
+
+	for (i = 0; i < IP6_MAX_EXTENSIONS; i++) {
+		x = l4_pointer(p);
+		if (p->fragment == FRAGMENT_LATER ||
+		    l4_len(p) < sizeof(*x) || (void *)(x + 1) > p->end)
+			break;
+		len = ip6_extension_len(p->t.proto, x);
+		if (!len)
+			break;
+		if (len > l4_len(p))
+			return VERDICT_DROP_BAD_LENGTH;
+		if (p->t.proto == PROTO_FRAGMENT)
+			ip6_note_fragment(p, x);
+		p->t.proto = x->next;
+		p->l4_off += len;
+	}
+	p->l4 = l4_pointer(p);
 	return VERDICT_CONTINUE;
 }
 
@@ -111,9 +203,9 @@ static __always_inline enum verdict parse_ip6(struct pkt *p)
 
 	if ((void *)(ip + 1) > p->end)
 		return VERDICT_PASS_NOT_OURS;
-	__builtin_memcpy(&p->saddr, &ip->saddr, sizeof(p->saddr));
-	__builtin_memcpy(&p->daddr, &ip->daddr, sizeof(p->daddr));
-	p->family = 6;
+	__builtin_memcpy(&p->t.saddr, &ip->saddr, sizeof(p->t.saddr));
+	__builtin_memcpy(&p->t.daddr, &ip->daddr, sizeof(p->t.daddr));
+	p->t.family = 6;
 	p->ttl = ip->hop_limit;
 	if (ip->version != 6)
 		return VERDICT_DROP_BAD_HEADER;
@@ -122,27 +214,28 @@ static __always_inline enum verdict parse_ip6(struct pkt *p)
 	p->l3_len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	if (!p->ttl)
 		return VERDICT_DROP_TTL_ZERO;
-	p->fragment = ip->nexthdr == PROTO_FRAGMENT;
 	p->dont_fragment = 1;
-	p->proto = p->fragment ? 0 : ip->nexthdr;
+	p->t.proto = ip->nexthdr;
 	p->l4 = ip + 1;
-	p->l4_len = p->l3_len - sizeof(*ip);
-	return VERDICT_CONTINUE;
+	p->l4_off = p->l2_len + sizeof(*ip);
+	if (p->t.proto == PROTO_TCP || p->t.proto == PROTO_UDP)
+		return VERDICT_CONTINUE;
+	return parse_ip6_chain(p);
 }
 
 static __always_inline enum verdict parse_tcp(struct pkt *p)
 {
 	struct tcphdr *tcp = p->l4;
 
-	if ((void *)(tcp + 1) > p->end || p->l4_len < sizeof(*tcp))
+	if ((void *)(tcp + 1) > p->end || l4_len(p) < sizeof(*tcp))
 		return VERDICT_DROP_TRUNCATED;
 	if (tcp->doff * 4 < sizeof(*tcp))
 		return VERDICT_DROP_BAD_HEADER;
-	if (tcp->doff * 4 > p->l4_len)
+	if (tcp->doff * 4 > l4_len(p))
 		return VERDICT_DROP_BAD_LENGTH;
-	p->sport_be = tcp->source;
-	p->dport_be = tcp->dest;
-	p->tcp_flags = ((__u8 *)tcp)[13];
+	p->t.sport_be = tcp->source;
+	p->t.dport_be = tcp->dest;
+	p->t.tcp_flags = ((__u8 *)tcp)[13];
 	return VERDICT_CONTINUE;
 }
 
@@ -151,14 +244,30 @@ static __always_inline enum verdict parse_udp(struct pkt *p)
 	struct udphdr *udp = p->l4;
 	__u16 len;
 
-	if ((void *)(udp + 1) > p->end || p->l4_len < sizeof(*udp))
+	if ((void *)(udp + 1) > p->end || l4_len(p) < sizeof(*udp))
 		return VERDICT_DROP_TRUNCATED;
 	len = bpf_ntohs(udp->len);
 	/* The length of a fragmented datagram is that of the whole. */
-	if (len < sizeof(*udp) || (len > p->l4_len && !p->fragment))
+	if (len < sizeof(*udp) || (len > l4_len(p) && !p->fragment))
 		return VERDICT_DROP_BAD_LENGTH;
-	p->sport_be = udp->source;
-	p->dport_be = udp->dest;
+	p->t.sport_be = udp->source;
+	p->t.dport_be = udp->dest;
+	return VERDICT_CONTINUE;
+}
+
+static __always_inline enum verdict parse_l4(struct pkt *p)
+{
+	if (p->fragment == FRAGMENT_LATER) {
+		p->l4 = NULL;
+		return fragment_recall(&p->t, p->fragment_id);
+	}
+	if (p->t.proto == PROTO_TCP)
+		return parse_tcp(p);
+	if (p->t.proto == PROTO_UDP)
+		return parse_udp(p);
+	if (p->t.proto == (p->t.family == 4 ? PROTO_ICMP : PROTO_ICMP6) &&
+	    !p->fragment)
+		parse_icmp(p);
 	return VERDICT_CONTINUE;
 }
 
@@ -182,9 +291,5 @@ static __always_inline enum verdict parse(struct xdp_md *ctx, struct pkt *p)
 		return VERDICT_PASS_NOT_OURS;
 	if (v != VERDICT_CONTINUE)
 		return v;
-	if (p->proto == PROTO_TCP)
-		return parse_tcp(p);
-	if (p->proto == PROTO_UDP)
-		return parse_udp(p);
-	return VERDICT_CONTINUE;
+	return parse_l4(p);
 }
