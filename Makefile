@@ -22,12 +22,15 @@ AS_ROOT := $(if $(SUDO),-exec 'sudo -E')
 # What lint, generate and the tests call, as program:package of Debian and
 # Ubuntu. Building, the demo and the daemon need none of it.
 TOOLS := clang-19:clang-19 llvm-strip-19:llvm-19 clang-format-19:clang-format-19 \
-	dnsmasq:dnsmasq-base dig:bind9-dnsutils nginx:nginx-light curl:curl iperf3:iperf3
+	gcc:gcc gcc:libc6-dev dnsmasq:dnsmasq-base dig:bind9-dnsutils nginx:nginx-light curl:curl iperf3:iperf3
 
 # Run from its source, not a tool of go.mod: its two hundred modules are none
 # of the product's business.
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 BPF_SOURCES := $(wildcard bpf/*.[ch] testenv/*/bpf/*.[ch])
+# What runs many goroutines in the product is also tested with the race
+# detector, which needs a C compiler.
+CONCURRENT := ./control/... ./dataplane/neigh
 FUZZTIME ?= 60s
 ORACLERUNS ?= 20
 
@@ -48,6 +51,7 @@ generate: deps ## Compile bpf/ into the object that is checked in
 	go generate ./...
 
 test: deps lint check-generated ## Install what is missing, check everything, run every test
+	CGO_ENABLED=1 go test -race -count=1 -vet=off $(AS_ROOT) $(CONCURRENT)
 	go test -count=1 -vet=off $(AS_ROOT) ./...
 
 bench: build ## Measure throughput and cost per packet on this machine
@@ -97,7 +101,8 @@ deps: ## Install the packages that tests and generate need, if missing
 		trap '$(SUDO) rm -f "$$policy"' EXIT; \
 		printf '#!/bin/sh\nexit 101\n' | $(SUDO) install -m 755 /dev/stdin "$$policy"; \
 	fi; \
-	$(SUDO) apt-get -qq update; \
-	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null
+	log=$$($(SUDO) apt-get -qq update 2>&1 && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing 2>&1) || \
+		{ echo "$$log"; exit 1; }
 
 .PHONY: help demo lab build generate test bench fuzz lint check-generated fmt clean deps

@@ -187,6 +187,9 @@ struct flow_bucket {
 	struct flow flow[FLOW_WAYS];
 };
 _Static_assert(sizeof(struct flow_bucket) == 256, "abi");
+_Static_assert(__builtin_offsetof(struct flow_bucket, flow) ==
+		       sizeof(struct flow),
+	       "bucket_entry counts the header as an entry");
 
 /* What the fragments of one packet have in common. */
 struct fragment_key {

@@ -182,7 +182,7 @@ static __noinline enum verdict answer_build(struct pkt *p,
 	__u32 l2_len = p->l2_len;
 	__u32 headers = sizeof(struct icmp_error) +
 			(p->t.family == 4 ? sizeof(struct iphdr)
-					: sizeof(struct ipv6hdr));
+					  : sizeof(struct ipv6hdr));
 	struct answer_l2 l2;
 	void *l3;
 

@@ -13,6 +13,7 @@
 #include "parse.h"
 #include "pick.h"
 #include "pkt.h"
+#include "reply.h"
 #include "rewrite_icmp.h"
 #include "rewrite_nat.h"
 #include "transmit.h"
@@ -84,87 +85,13 @@ static __always_inline enum verdict forward(struct pkt *p,
 		return VERDICT_DROP_BAD_SOURCE;
 	if (p->ttl <= 1)
 		return answer_expired(p);
-	v = pick(p, s, &c, &b);
+	v = pick(&p->t, s, &c, &b);
 	if (v != VERDICT_CONTINUE)
 		return v;
 	r.addr = b->addr;
 	r.port_be = b->port_be;
 	count_backend(c.backend, p, 0);
 	return send(p, &r, &b->next);
-}
-
-/*
- * Whose reply a packet from a shared origin is: the service by the reply's
- * own entry, the backend by the flow's. Without one it is no service's.
- */
-static __noinline enum verdict reply_shared(const struct pkt *p,
-					    const struct origin *origin,
-					    struct rewrite *r, __u32 *backend)
-{
-	const struct endpoint *vip;
-	__u32 now = now_ticks();
-	struct flow_key k;
-	struct flow *f;
-	__u32 service;
-
-	flow_key_set(&k, &p->t.daddr, p->t.dport_be, SCOPE_REPLY | origin->id);
-	f = flow_find(&k, now);
-	if (!f)
-		return VERDICT_PASS_DIRECT;
-	service = f->value;
-	vip = bpf_map_lookup_elem(&service_keys, &service);
-	if (!vip)
-		return VERDICT_DROP_INTERNAL;
-	r->addr = vip->addr;
-	r->port_be = vip->port_be;
-	flow_key_set(&k, &p->t.daddr, p->t.dport_be, service);
-	f = flow_find(&k, now);
-	*backend = f ? f->value : 0;
-	return VERDICT_CONTINUE;
-}
-
-/* Whether a client spoke to the origin's own address. */
-static __noinline int reply_is_direct(const struct pkt *p,
-				      const struct origin *origin)
-{
-	struct flow_key k;
-
-	flow_key_set(&k, &p->t.daddr, p->t.dport_be, SCOPE_DIRECT | origin->id);
-	return flow_find(&k, now_ticks()) != NULL;
-}
-
-/* A backend that resets ends the flow for the table too, if it is there. */
-static __noinline void reply_reset(const struct pkt *p, __u32 service)
-{
-	__u32 now = now_ticks();
-	struct flow_key k;
-	struct flow *f;
-
-	flow_key_set(&k, &p->t.daddr, p->t.dport_be, service);
-	f = flow_find(&k, now);
-	if (!f)
-		return;
-	f->state = FLOW_CLOSING;
-	f->expires_ticks = now + cfg_closing_ticks;
-}
-
-/* What a reply is rewritten to, and whose it is. */
-static __always_inline enum verdict reply_match(const struct pkt *p,
-						const struct origin *origin,
-						struct rewrite *r,
-						__u32 *backend)
-{
-	r->source = 1;
-	if (origin->shared)
-		return reply_shared(p, origin, r, backend);
-	if (origin->direct && reply_is_direct(p, origin))
-		return VERDICT_PASS_DIRECT;
-	if (p->t.proto == PROTO_TCP && p->t.tcp_flags & TCP_RST)
-		reply_reset(p, origin->service);
-	r->addr = origin->vip;
-	r->port_be = origin->vip_port_be;
-	*backend = origin->backend;
-	return VERDICT_CONTINUE;
 }
 
 /* A packet from a backend's address and port. */
@@ -175,7 +102,7 @@ static __always_inline enum verdict reply(struct pkt *p,
 	const struct next_hop unknown = {};
 	const struct next_hop *next;
 	struct rewrite r = {};
-	__u32 backend = 0;
+	struct reply_match m = {};
 	enum verdict v;
 
 	next = bpf_map_lookup_elem(&routes, &to);
@@ -183,12 +110,15 @@ static __always_inline enum verdict reply(struct pkt *p,
 		next = &unknown;
 	if (next->kind == NEXT_HOP_LOCAL)
 		return VERDICT_PASS_LOCAL;
-	v = reply_match(p, origin, &r, &backend);
+	v = reply_match(&p->t, origin, &m);
 	if (v != VERDICT_CONTINUE)
 		return v;
+	r.source = 1;
+	r.addr = m.vip;
+	r.port_be = m.vip_port_be;
 	if (p->ttl <= 1)
 		return answer_expired(p);
-	count_backend(backend, p, 1);
+	count_backend(m.backend, p, 1);
 	return send(p, &r, next);
 }
 
@@ -204,7 +134,7 @@ static __always_inline enum verdict process(struct xdp_md *ctx, struct pkt *p)
 	if (v != VERDICT_CONTINUE)
 		return v;
 	if (p->fragment == FRAGMENT_FIRST)
-		fragment_remember(p);
+		fragment_remember(&p->t, p->fragment_id);
 	if (m.service)
 		return forward(p, m.service);
 	return m.origin ? reply(p, m.origin) : VERDICT_DROP_INTERNAL;

@@ -43,6 +43,8 @@ static __always_inline int addressed_to_us(const struct pkt *p)
 	if (!in)
 		return 0;
 	mac = (const __u16 *)in->mac;
+	if (!(mac[0] | mac[1] | mac[2]))
+		return 0;
 	return !((dst[0] ^ mac[0]) | (dst[1] ^ mac[1]) | (dst[2] ^ mac[2]));
 }
 

@@ -79,32 +79,31 @@ static __always_inline int bucket_overflowed(const struct flow_bucket *b,
 	       !ticks_past(now, b->overflow_ticks + cfg_longest_idle_ticks);
 }
 
-/* The way of a place. The compiler must not know its range: it would move the
- * check of it to another register than the one used (clang 19, refused by the
- * verifier of kernel 6.1). */
-static __always_inline __u32 place_way(__u32 place)
-{
-	__u32 way = (place - 1) % 8;
-
-	asm volatile("" : "+r"(way));
-	return way;
-}
-
 /*
  * Where an entry is, in one number: bucket * 8 + way + 1; 0 = nowhere. The
  * searches return this and are global functions because the verifier then
  * checks them once, not again on every path that leads to them (kernel 6.18:
  * a million instructions otherwise).
+ *
+ * way + 1 is also the entry's offset in units of its size, since the header
+ * of a bucket is as large as an entry: every number stays inside the bucket,
+ * and neither compiler nor verifier needs a check of it.
  */
+static __always_inline struct flow *bucket_entry(struct flow_bucket *b,
+						 __u32 place)
+{
+	return (struct flow *)b + place % 8;
+}
+
 static __always_inline struct flow *flow_at(__u32 place)
 {
-	__u32 index = (place - 1) / 8, way = place_way(place);
 	struct flow_bucket *b;
+	__u32 index = place / 8;
 
 	if (!place)
 		return NULL;
 	b = bpf_map_lookup_elem(&flow_buckets, &index);
-	return b && way < FLOW_WAYS ? &b->flow[way] : NULL;
+	return b ? bucket_entry(b, place) : NULL;
 }
 
 /* Place of the live entry of a key, or 0. */
@@ -167,12 +166,10 @@ static __always_inline void bucket_unlock(struct flow_bucket *b)
  * How good an entry is to make room, the higher the better: 0 = not at all
  * (confirmed), FLOW_ENDED = nothing is lost, else by the time it has left.
  */
-static __always_inline __u32 flow_spare(const struct flow_bucket *b, int way,
+static __always_inline __u32 flow_spare(__u16 tag, const struct flow *f,
 					__u32 now)
 {
-	const struct flow *f = &b->flow[way];
-
-	if (!b->tag[way] || ticks_past(now, f->expires_ticks))
+	if (!tag || ticks_past(now, f->expires_ticks))
 		return FLOW_ENDED;
 	if (f->state == FLOW_ESTABLISHED)
 		return 0;
@@ -199,7 +196,7 @@ __noinline __u32 flow_search_place(const struct flow_key *k, __u32 now)
 		if (!b)
 			return 0;
 		for (w = 0; w < FLOW_WAYS; w++) {
-			spare = flow_spare(b, w, now);
+			spare = flow_spare(b->tag[w], &b->flow[w], now);
 			if (spare == FLOW_ENDED)
 				return index * 8 + w + 1;
 			candidate = (__u64)spare << 32 | (index * 8 + w + 1);
@@ -210,20 +207,18 @@ __noinline __u32 flow_search_place(const struct flow_key *k, __u32 now)
 	return best;
 }
 
-static __always_inline void flow_write(struct flow_bucket *b, __u32 way,
+static __always_inline void flow_write(struct flow *f, __u16 *tag,
 				       const struct flow_key *k,
 				       const struct flow_content *content)
 {
-	struct flow *f = &b->flow[way];
-
-	b->tag[way] = 0;
+	*tag = 0;
 	f->client = k->client;
 	f->scope = k->scope;
 	f->client_port_be = k->port_be;
 	f->value = content->value;
 	f->expires_ticks = content->expires_ticks;
 	f->state = content->state;
-	b->tag[way] = k->tag;
+	*tag = k->tag;
 }
 
 /*
@@ -236,18 +231,22 @@ static __always_inline int flow_fill(struct flow_bucket *first,
 				     const struct flow_content *content,
 				     __u32 now, __u32 place)
 {
-	__u32 index = (place - 1) / 8, way = place_way(place), spare;
 	struct flow_table_count *count = flow_count();
+	__u32 index = place / 8, spare;
 	struct flow_bucket *b;
+	struct flow *f;
+	__u16 *tag;
 
 	b = bpf_map_lookup_elem(&flow_buckets, &index);
-	if (!b || !count || way >= FLOW_WAYS)
+	if (!b || !count)
 		return 0;
 	if (b != first && !bucket_lock(b))
 		return 0;
-	spare = flow_spare(b, way, now);
+	f = bucket_entry(b, place);
+	tag = b->tag + place % 8 - 1;
+	spare = flow_spare(*tag, f, now);
 	if (spare)
-		flow_write(b, way, k, content);
+		flow_write(f, tag, k, content);
 	if (b != first)
 		bucket_unlock(b);
 	if (!spare)

@@ -180,8 +180,8 @@ static __noinline int parse_ip6_chain(struct pkt *p)
 
 	for (i = 0; i < IP6_MAX_EXTENSIONS; i++) {
 		x = l4_pointer(p);
-		if (p->fragment == FRAGMENT_LATER ||
-		    l4_len(p) < sizeof(*x) || (void *)(x + 1) > p->end)
+		if (p->fragment == FRAGMENT_LATER || l4_len(p) < sizeof(*x) ||
+		    (void *)(x + 1) > p->end)
 			break;
 		len = ip6_extension_len(p->t.proto, x);
 		if (!len)
@@ -205,6 +205,10 @@ static __always_inline enum verdict parse_ip6(struct pkt *p)
 		return VERDICT_PASS_NOT_OURS;
 	__builtin_memcpy(&p->t.saddr, &ip->saddr, sizeof(p->t.saddr));
 	__builtin_memcpy(&p->t.daddr, &ip->daddr, sizeof(p->t.daddr));
+	/* No such packet belongs on a wire (RFC 4291, 2.5.5.2), and it must
+	 * not pass for an IPv4 one. */
+	if (addr_is_mapped(&p->t.saddr) || addr_is_mapped(&p->t.daddr))
+		return VERDICT_PASS_NOT_OURS;
 	p->t.family = 6;
 	p->ttl = ip->hop_limit;
 	if (ip->version != 6)

@@ -70,7 +70,7 @@ static __noinline int parse_icmp(struct pkt *p)
 	if (quoted > p->end || !icmp_is_error(p, icmp->type))
 		return 0;
 	hlen = p->t.family == 4 ? icmp_inner_ip4(p, quoted, &from)
-			      : icmp_inner_ip6(p, quoted, &from);
+				: icmp_inner_ip6(p, quoted, &from);
 	ports = quoted + hlen;
 	if (!hlen || (p->t.proto != PROTO_TCP && p->t.proto != PROTO_UDP) ||
 	    !addr_equal(&from, &p->t.daddr) ||

@@ -61,8 +61,8 @@ static __always_inline __u32 slot_settled(const struct choice *c)
 	old = ring_slot(&c->old, c->hash);
 	if (!old)
 		return 0;
-	return old->settled & SLOT_ASK ? old->settled & ~SLOT_ASK :
-					 old->current;
+	return old->settled & SLOT_ASK ? old->settled & ~SLOT_ASK
+				       : old->current;
 }
 
 /* The backend of a packet that no entry knows. */
@@ -85,16 +85,19 @@ static __always_inline __u32 pick_unknown(const struct tuple *t,
  * another service of that backend.
  */
 __noinline int pick_reserve_reply(const struct tuple *t,
-						  const struct service *s,
-						  const struct backend *b,
-						  __u32 now)
+				  const struct service *s,
+				  const struct backend *b, __u32 now)
 {
-	struct endpoint at = {.port_be = b->port_be, .proto = t->proto};
+	struct endpoint at = {};
 	const struct origin *origin;
 	struct flow_key k;
 	struct flow *f;
 
+	if (!t || !s || !b)
+		return VERDICT_DROP_INTERNAL;
 	at.addr = b->addr;
+	at.port_be = b->port_be;
+	at.proto = t->proto;
 	origin = bpf_map_lookup_elem(&origins, &at);
 	if (!origin)
 		return VERDICT_DROP_INTERNAL;
@@ -112,15 +115,17 @@ __noinline int pick_reserve_reply(const struct tuple *t,
 }
 
 /* Asks the flow table first and remembers what it did not know. */
-static __noinline enum verdict
-pick_remembered(const struct tuple *t, const struct service *s, struct choice *c)
+__noinline int pick_remembered(const struct tuple *t, const struct service *s,
+			       struct choice *c)
 {
 	__u32 now = now_ticks();
-	enum verdict v = VERDICT_CONTINUE;
+	int v = VERDICT_CONTINUE;
 	const struct backend *b;
 	struct flow_key k;
 	struct flow *f;
 
+	if (!t || !s || !c)
+		return VERDICT_DROP_INTERNAL;
 	flow_key_set(&k, &t->saddr, t->sport_be, s->id);
 	f = flow_find(&k, now);
 	if (f && backend_alive(f->value))
@@ -130,8 +135,11 @@ pick_remembered(const struct tuple *t, const struct service *s, struct choice *c
 	b = backend_alive(c->backend);
 	if (!b)
 		return VERDICT_DROP_NO_BACKEND;
-	if (s->shared_replies)
+	if (s->shared_replies) {
 		v = pick_reserve_reply(t, s, b, now);
+		/* The new entry may have taken the place of this flow's. */
+		f = flow_find(&k, now);
+	}
 	if (v != VERDICT_CONTINUE)
 		return v;
 	if (!f) {
@@ -159,16 +167,20 @@ static __always_inline enum verdict pick(const struct tuple *t,
 					 struct choice *c,
 					 const struct backend **backend)
 {
+	const struct slot *slot;
+	const struct ring *ring;
 	__u32 ring_id = s->ring;
 	enum verdict v;
 
-	c->ring = bpf_map_lookup_elem(&rings, &ring_id);
+	ring = bpf_map_lookup_elem(&rings, &ring_id);
 	c->hash = flow_hash(t);
-	c->slot = c->ring ? ring_slot(&c->ring->now, c->hash) : NULL;
-	if (!c->slot)
+	slot = ring ? ring_slot(&ring->now, c->hash) : NULL;
+	if (!slot)
 		return VERDICT_DROP_NO_BACKEND;
-	c->backend = c->slot->current;
-	if (pick_asks(s, c->slot)) {
+	c->backend = slot->current;
+	if (pick_asks(s, slot)) {
+		c->slot = *slot;
+		c->old = ring->old;
 		v = pick_remembered(t, s, c);
 		if (v != VERDICT_CONTINUE)
 			return v;

@@ -64,8 +64,8 @@ struct tuple {
 	struct addr daddr;
 	__be16 sport_be; /* valid iff proto is TCP or UDP */
 	__be16 dport_be;
-	__u8 family; /* 4 or 6 */
-	__u8 proto; /* IP protocol */
+	__u8 family;	/* 4 or 6 */
+	__u8 proto;	/* IP protocol */
 	__u8 tcp_flags; /* of a TCP header; else 0 */
 	__u8 pad;
 };
@@ -74,17 +74,17 @@ struct pkt {
 	struct xdp_md *ctx;
 	void *end; /* first byte past the frame */
 	struct ethhdr *eth;
-	void *l3; /* struct iphdr or ipv6hdr, as family says */
-	void *l4; /* TCP or UDP header; NULL in a later fragment */
-	struct tuple t; /* addresses once parse said more than NOT_OURS */
-	__u16 frame_len; /* bytes of the frame as it came in */
-	__u16 l2_len; /* bytes before the IP header */
-	__u16 l3_len; /* bytes of the IP packet, header included */
-	__u16 l4_off; /* where what the IP packet carries starts */
-	__u16 icmp_off; /* where an ICMP error starts; 0 = this is none */
-	__u16 quoted_off; /* of the TCP or UDP header quoted; valid iff icmp */
+	void *l3;	   /* struct iphdr or ipv6hdr, as family says */
+	void *l4;	   /* TCP or UDP header; NULL in a later fragment */
+	struct tuple t;	   /* addresses once parse said more than NOT_OURS */
+	__u16 frame_len;   /* bytes of the frame as it came in */
+	__u16 l2_len;	   /* bytes before the IP header */
+	__u16 l3_len;	   /* bytes of the IP packet, header included */
+	__u16 l4_off;	   /* where what the IP packet carries starts */
+	__u16 icmp_off;	   /* where an ICMP error starts; 0 = this is none */
+	__u16 quoted_off;  /* of the TCP or UDP header quoted; valid iff icmp */
 	__u32 fragment_id; /* valid iff fragment */
-	__u8 fragment; /* enum fragment */
+	__u8 fragment;	   /* enum fragment */
 	__u8 dont_fragment; /* IPv6, or the DF bit */
 	__u8 ttl;
 };
@@ -116,6 +116,14 @@ static __always_inline void addr_from4(struct addr *a, __be32 addr_be)
 	w[1] = 0;
 	w[2] = bpf_htonl(0xffff);
 	w[3] = addr_be;
+}
+
+/* Whether an address has the form that IPv4 addresses have here. */
+static __always_inline int addr_is_mapped(const struct addr *a)
+{
+	const __u32 *w = (const __u32 *)a;
+
+	return !(w[0] | w[1] | (w[2] ^ bpf_htonl(0xffff)));
 }
 
 static __always_inline __be32 addr_to4(const struct addr *a)

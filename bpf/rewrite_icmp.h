@@ -15,8 +15,6 @@
 enum quoted_check {
 	TCP_CHECK = 16, /* offsets of the checksum in the transport header */
 	UDP_CHECK = 6,
-	/* Past any frame: no offset reaches further. */
-	MAX_OFFSET = 0x3fff,
 };
 
 /* An ICMP error and what becomes of it. */

@@ -97,7 +97,8 @@ static __always_inline enum verdict rewrite_l4(struct pkt *p,
 	__be16 port_be = r->source ? p->t.sport_be : p->t.dport_be;
 	__u64 diff;
 
-	diff = rewrite_addr_diff(r->source ? &p->t.saddr : &p->t.daddr, &r->addr);
+	diff = rewrite_addr_diff(r->source ? &p->t.saddr : &p->t.daddr,
+				 &r->addr);
 	diff = csum_diff2(diff, port_be, r->port_be);
 	/* parse checked the lengths; said again for the verifier. */
 	if (p->t.proto == PROTO_TCP) {

@@ -1,18 +1,23 @@
 package reconcile
 
+import "time"
+
 // ids gives dense numbers, from 1, to keys. A key that is dropped gives up its
 // number for good: if it comes back it gets a new one, so that what the flow
 // table remembers of its former life does not match. A number is given out
-// again only after release found that nothing names it any more.
+// again only after it has left the packet path's tables and a later scan of the
+// flow table found nothing that names it.
 type ids[K comparable, ID ~uint32] struct {
-	byKey   map[K]ID
-	retired map[ID]struct{}
+	byKey map[K]ID
+	// retired holds when a number left the tables; the zero time means
+	// that it may still be there.
+	retired map[ID]time.Time
 	free    []ID
 	last    ID
 }
 
 func newIDs[K comparable, ID ~uint32]() *ids[K, ID] {
-	return &ids[K, ID]{byKey: make(map[K]ID), retired: make(map[ID]struct{})}
+	return &ids[K, ID]{byKey: make(map[K]ID), retired: make(map[ID]time.Time)}
 }
 
 // get returns the key's number; fresh is true the first time.
@@ -35,15 +40,26 @@ func (s *ids[K, ID]) keep(want func(K) bool) {
 	for k, id := range s.byKey {
 		if !want(k) {
 			delete(s.byKey, k)
-			s.retired[id] = struct{}{}
+			s.retired[id] = time.Time{}
 		}
 	}
 }
 
-// release frees the retired numbers that nothing names.
-func (s *ids[K, ID]) release(named func(ID) bool) {
-	for id := range s.retired {
-		if !named(id) {
+// left notes that the packet path's tables hold no retired number any more.
+func (s *ids[K, ID]) left(now time.Time) {
+	for id, at := range s.retired {
+		if at.IsZero() {
+			s.retired[id] = now
+		}
+	}
+}
+
+// release frees the retired numbers that a scan of the flow table, begun at
+// now, did not find. Those that left the tables just before it stay retired: a
+// packet that was on its way may have remembered one since.
+func (s *ids[K, ID]) release(now time.Time, named func(ID) bool) {
+	for id, at := range s.retired {
+		if !at.IsZero() && now.Sub(at) >= settleTime && !named(id) {
 			delete(s.retired, id)
 			s.free = append(s.free, id)
 		}

@@ -43,26 +43,24 @@ type poolRing struct {
 	publishedAt time.Time
 }
 
-// settleTime is how long after a ring was published no packet can still be on
-// its way through the program with the one before. Runs take microseconds.
-const settleTime = time.Second
-
 // noteRing tells the pool that the packet path has its latest ring.
 func (p *poolRing) noteRing(now time.Time) {
 	p.mover.Published(now)
-	if p.published != p.mover.Ring() {
+	if !p.inForce() {
 		p.published, p.publishedAt = p.mover.Ring(), now
 	}
 }
 
+// inForce tells whether the packet path has the latest ring.
+func (p *poolRing) inForce() bool { return p.published == p.mover.Ring() }
+
 // quiet tells whether every entry of the flow table is from the latest ring or
 // was remembered under it.
 func (p *poolRing) quiet(now time.Time) bool {
-	return p.published == p.mover.Ring() && now.Sub(p.publishedAt) >= settleTime
+	return p.inForce() && now.Sub(p.publishedAt) >= settleTime
 }
 
-// updatePools brings the rings in line with a snapshot and returns those in
-// use, by pool and family.
+// updatePools brings the rings and the numbers in line with a snapshot.
 func (r *Reconciler) updatePools(now time.Time, snap *model.Snapshot) {
 	idle := poolIdles(snap)
 	pools := make(map[string]*model.Pool, len(snap.Pools))
@@ -81,7 +79,8 @@ func (r *Reconciler) updatePools(now time.Time, snap *model.Snapshot) {
 			delete(r.pools, key)
 		}
 	}
-	r.dropIDs(snap)
+	r.servings = r.listServings(snap)
+	r.dropIDs()
 	for key, p := range r.pools {
 		p.update(now, idle[key])
 	}
@@ -122,27 +121,31 @@ func (r *Reconciler) membersOf(key poolKey, pool *model.Pool) []member {
 	return members
 }
 
-// dropIDs retires the numbers of what the snapshot no longer has.
-func (r *Reconciler) dropIDs(snap *model.Snapshot) {
-	live := make(map[memberKey]bool)
+// dropIDs retires the numbers of what is not in use any more.
+func (r *Reconciler) dropIDs() {
+	backends := make(map[memberKey]bool)
 	for key, p := range r.pools {
 		for _, m := range p.members {
-			live[memberKey{key.name, m.addr}] = true
+			backends[memberKey{key.name, m.addr}] = true
 		}
 	}
-	r.backends.keep(func(k memberKey) bool { return live[k] })
-	r.rings.keep(func(k poolKey) bool { return r.pools[k] != nil })
-	list := servings(snap, r.pools)
-	keys := make(map[dataplane.ServiceKey]bool, len(list))
-	origins := make(map[dataplane.OriginKey]bool, len(list))
-	for _, s := range list {
-		keys[s.key] = true
+	services := make(map[serviceKey]bool, len(r.servings))
+	origins := make(map[dataplane.OriginKey]bool)
+	for _, s := range r.servings {
+		services[serviceKey{s.key, s.service.Pool}] = true
 		for _, m := range s.pool.members {
 			origins[originKey(m, s.key.Proto)] = true
 		}
 	}
-	r.services.keep(func(k dataplane.ServiceKey) bool { return keys[k] })
+	r.backends.keep(func(k memberKey) bool { return backends[k] })
+	r.rings.keep(func(k poolKey) bool { return r.pools[k] != nil })
+	r.services.keep(func(k serviceKey) bool { return services[k] })
 	r.origins.keep(func(k dataplane.OriginKey) bool { return origins[k] })
+	for id := range r.lingering {
+		if _, retired := r.services.retired[id]; retired {
+			delete(r.lingering, id)
+		}
+	}
 }
 
 // update moves the ring if its members changed.

@@ -3,7 +3,6 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -13,30 +12,23 @@ import (
 	"steelyard/dataplane"
 )
 
+// Failed steps are tried again after retryFirst, doubling to retryMost.
 const (
-	// scanEvery is how often the flow table is read while something waits
-	// for it: slots to settle, numbers to free.
-	scanEvery = 5 * time.Second
-	// Failed steps are tried again after retryFirst, doubling to retryMost.
 	retryFirst = time.Second
 	retryMost  = 30 * time.Second
 )
 
 type originID uint32
 
-// attachedDevice is a configured interface that carries the program.
-type attachedDevice struct {
-	ifindex uint32
-	mode    dataplane.AttachMode
-}
-
-// Source is where the desired state comes from; store.Store is one.
+// Source is where the desired state comes from; store.Store is one. What
+// Current returns never changes: another state is another pointer.
 type Source interface {
 	Current() *model.Snapshot
 	Watch() (changed <-chan struct{}, stop func())
 }
 
-// Surroundings is the machine as the kernel shows it; vip.Watcher is one.
+// Surroundings is the machine as the kernel shows it; vip.Watcher is one. What
+// Topology returns never changes either.
 type Surroundings interface {
 	Topology() *model.Topology
 	// Changed returns a channel that is closed at the next change.
@@ -55,26 +47,36 @@ type Reconciler struct {
 	log    *slog.Logger
 
 	mu       sync.Mutex // guards all below
-	services *ids[dataplane.ServiceKey, dataplane.ServiceID]
+	services *ids[serviceKey, dataplane.ServiceID]
 	backends *ids[memberKey, dataplane.BackendID]
 	rings    *ids[poolKey, dataplane.RingID]
 	origins  *ids[dataplane.OriginKey, originID]
 	fresh    []dataplane.BackendID // numbers whose counters start anew
+
+	built    *model.Snapshot // what pools and servings are from
 	pools    map[poolKey]*poolRing
-	attached map[string]attachedDevice // by the config's interface name
-	have     *applied
-	claims   []Claim
-	last     step
-	retry    time.Duration
-	scanned  time.Time
+	servings []serving
+	at       *mirror
+	carriers *carriers
+
+	have   *applied
+	claims map[netip.Addr]Claim // as last asked for; nil = never
+	// lingering are the services that still remember every flow; true once
+	// they need not any more.
+	lingering map[dataplane.ServiceID]bool
+	direct    bool // the last scan found origins with direct clients
+	scanned   time.Time
+
+	last  step
+	retry retry
 }
 
 // step is what the last step came to.
 type step struct {
-	snapshot *model.Snapshot // in force in the packet path; nil before
-	topology *model.Topology
+	snapshot *model.Snapshot // that it worked towards; nil before the first
 	problems []string
 	writes   int
+	inForce  uint64 // revision that the tables hold completely; 0 = none
 }
 
 // New returns a Reconciler that has done nothing yet. log may be nil for
@@ -85,13 +87,14 @@ func New(source Source, around Surroundings, path PacketPath, claim Claimer, log
 	}
 	return &Reconciler{
 		source: source, around: around, path: path, claim: claim, log: log,
-		services: newIDs[dataplane.ServiceKey, dataplane.ServiceID](),
-		backends: newIDs[memberKey, dataplane.BackendID](),
-		rings:    newIDs[poolKey, dataplane.RingID](),
-		origins:  newIDs[dataplane.OriginKey, originID](),
-		pools:    make(map[poolKey]*poolRing),
-		attached: make(map[string]attachedDevice),
-		have:     newApplied(),
+		services:  newIDs[serviceKey, dataplane.ServiceID](),
+		backends:  newIDs[memberKey, dataplane.BackendID](),
+		rings:     newIDs[poolKey, dataplane.RingID](),
+		origins:   newIDs[dataplane.OriginKey, originID](),
+		pools:     make(map[poolKey]*poolRing),
+		carriers:  newCarriers(),
+		have:      newApplied(),
+		lingering: make(map[dataplane.ServiceID]bool),
 	}
 }
 
@@ -101,23 +104,22 @@ func New(source Source, around Surroundings, path PacketPath, claim Claimer, log
 func (r *Reconciler) Run(ctx context.Context) error {
 	desired, stop := r.source.Watch()
 	defer stop()
-	for {
+	for ctx.Err() == nil {
 		changed := r.around.Changed()
-		wait := r.Step(ctx, time.Now())
-		timer := time.NewTimer(wait)
+		timer := time.NewTimer(r.Step(ctx, time.Now()))
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-			return nil
 		case <-desired:
 		case <-changed:
 		case <-timer.C:
 		}
 		timer.Stop()
 	}
+	return nil
 }
 
-// Step reconciles once and returns how long it may wait without a change.
+// Step reconciles once and returns how long it may wait without a change. now
+// is the time at which it begins.
 func (r *Reconciler) Step(ctx context.Context, now time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -125,159 +127,110 @@ func (r *Reconciler) Step(ctx context.Context, now time.Time) time.Duration {
 	if snap == nil || topo == nil || topo.Revision == 0 {
 		return retryMost
 	}
-	err := r.attach(snap, topo)
-	r.updatePools(now, snap)
-	ways := newWays(topo)
-	tables := r.build(snap, topo, ways)
-	writes, missing, applyErr := r.apply(ctx, now, tables, snap, topo, ways)
-	scan := r.pending()
-	again := false
-	if scan && applyErr == nil && now.Sub(r.scanned) >= scanEvery {
-		r.scanned = now
-		again, applyErr = r.settle(now)
+	clock := stepClock(now)
+	if r.at == nil || r.at.topo != topo {
+		r.at = newMirror(topo)
 	}
-	r.around.Resolve(backendAddrs(snap))
-	r.conclude(snap, topo, writes, missing, errors.Join(err, applyErr))
+	s := step{snapshot: snap, inForce: r.last.inForce}
+	attachErr := r.carriers.bring(r.path, snap, r.at, r.log)
+	if r.built != snap {
+		r.updatePools(now, snap)
+		r.around.Resolve(backendAddrs(snap))
+		r.built = snap
+	}
+	missing, err := r.apply(ctx, clock, r.build(snap), &s)
+	again := false
+	if !now.Before(r.scanAt()) {
+		r.scanned = now
+		var settleErr error
+		again, settleErr = r.settle(now)
+		err = errors.Join(err, settleErr)
+	}
+	err = errors.Join(attachErr, err)
+	r.conclude(ctx, s, missing, err)
+	wait := min(retryMost, r.scanAt().Sub(now))
+	if err != nil {
+		wait = min(wait, r.retry.failed(now, snap))
+	} else {
+		r.retry = retry{}
+	}
 	if again {
 		return 0
 	}
-	return r.wait(scan)
+	return wait
+}
+
+// stepClock returns the time within a step that began at now: a step with many
+// tables to write takes a while.
+func stepClock(now time.Time) func() time.Time {
+	began := time.Now()
+	return func() time.Time { return now.Add(time.Since(began)) }
 }
 
 // build makes the tables for a snapshot on this machine.
-func (r *Reconciler) build(snap *model.Snapshot, topo *model.Topology, ways *ways) Tables {
+func (r *Reconciler) build(snap *model.Snapshot) Tables {
 	t := newTables()
-	buildInterfaces(t, topo, r.attached)
-	buildRoutes(t, topo, r.path.CanSend)
-	buildBackends(t, r.pools, ways, r.path.CanSend)
-	r.buildServices(t, snap, servings(snap, r.pools))
+	h := newHops(r.path.CanSend)
+	buildInterfaces(t, r.at, r.carriers)
+	buildRoutes(t, r.at, h)
+	buildBackends(t, r.pools, r.at, h)
+	r.buildServices(t, snap)
 	return t
 }
 
 // apply writes tables, then claims, then removals: a VIP is claimed only when
 // its tables are in place, and given up before they go.
-func (r *Reconciler) apply(ctx context.Context, now time.Time, t Tables, snap *model.Snapshot, topo *model.Topology, ways *ways) (writes int, missing []string, err error) {
+func (r *Reconciler) apply(ctx context.Context, clock func() time.Time, t Tables, s *step) (missing []string, err error) {
+	var errs []error
+	do := func(writes int, err error) bool {
+		s.writes += writes
+		errs = append(errs, err)
+		return err == nil
+	}
+	do(0, r.resetCounts())
+	looking := do(r.have.addInterfaces(r.path, t))
+	do(r.have.addRoutes(r.path, t))
+	added := do(r.have.addServices(r.path, t))
+	r.noteRings(clock())
+	missing, claimErr := r.claimVIPs(ctx, s.snapshot, looking && added)
+	do(0, claimErr)
+	if added && do(r.have.remove(r.path, t)) {
+		s.inForce = s.snapshot.Revision
+		r.noteLeft(clock())
+	}
+	do(r.have.removeWays(r.path, t))
+	return missing, errors.Join(errs...)
+}
+
+// resetCounts starts the counters of new numbers anew. A number whose counter
+// keeps the count of its former life is no reason to keep it from traffic.
+func (r *Reconciler) resetCounts() error {
+	var errs []error
+	var left []dataplane.BackendID
 	for _, id := range r.fresh {
 		if err := r.path.ResetBackendCount(id); err != nil {
-			return 0, nil, err
+			errs, left = append(errs, err), append(left, id)
 		}
 	}
-	r.fresh = nil
-	writes, err = r.have.add(r.path, t)
-	if err != nil {
-		return writes, nil, err
-	}
+	r.fresh = left
+	return joinFew(errs)
+}
+
+// noteRings tells the pools whose latest ring the packet path has.
+func (r *Reconciler) noteRings(now time.Time) {
 	for _, p := range r.pools {
-		p.noteRing(now)
-	}
-	r.claims, missing = claimsOf(snap, topo, r.attached, ways)
-	claimErr := r.claim.Claim(ctx, r.claims)
-	removed, err := r.have.remove(r.path, t)
-	return writes + removed, missing, errors.Join(claimErr, err)
-}
-
-// attach runs the program on every configured device that is there, also on
-// one that came back with another number.
-func (r *Reconciler) attach(snap *model.Snapshot, topo *model.Topology) error {
-	var errs []error
-	wanted := make(map[string]bool, len(snap.Interfaces))
-	for _, i := range snap.Interfaces {
-		wanted[i.Name] = true
-		link := topo.LinkByName(i.Device)
-		if a, ok := r.attached[i.Name]; ok && (link == nil || link.Index != a.ifindex) {
-			errs = append(errs, r.detach(i.Name))
+		if ring, ok := r.have.rings.known(p.id); ok && ring == p.mover.Ring() {
+			p.noteRing(now)
 		}
-		if link == nil {
-			errs = append(errs, fmt.Errorf("interface %s: no device %s", i.Name, i.Device))
-			continue
-		}
-		if _, ok := r.attached[i.Name]; ok {
-			continue
-		}
-		mode, err := r.path.Attach(link.Index, attachMode(i.XDP))
-		if err != nil {
-			errs = append(errs, fmt.Errorf("interface %s (%s): %w", i.Name, i.Device, err))
-			continue
-		}
-		r.attached[i.Name] = attachedDevice{link.Index, mode}
-		r.log.Info("attached", "interface", i.Name, "device", i.Device, "xdp", mode)
-	}
-	for name := range r.attached {
-		if !wanted[name] {
-			errs = append(errs, r.detach(name))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (r *Reconciler) detach(name string) error {
-	a := r.attached[name]
-	delete(r.attached, name)
-	r.log.Info("detached", "interface", name, "ifindex", a.ifindex)
-	return r.path.Detach(a.ifindex)
-}
-
-func attachMode(m model.XDPMode) dataplane.AttachMode {
-	switch m {
-	case model.XDPNative:
-		return dataplane.AttachNative
-	case model.XDPGeneric:
-		return dataplane.AttachGeneric
-	}
-	return dataplane.AttachAuto
-}
-
-// conclude keeps what a step came to, and logs what is new about it.
-func (r *Reconciler) conclude(snap *model.Snapshot, topo *model.Topology, writes int, missing []string, err error) {
-	problems := append(missing, flatten(err)...)
-	before := make(map[string]bool, len(r.last.problems))
-	for _, p := range r.last.problems {
-		before[p] = true
-	}
-	for _, p := range problems {
-		if !before[p] {
-			r.log.Warn("cannot reach the desired state yet", "problem", p)
-		}
-	}
-	if r.last.snapshot != nil && len(r.last.problems) > 0 && len(problems) == 0 {
-		r.log.Info("desired state reached", "revision", snap.Revision)
-	}
-	r.last = step{snapshot: snap, topology: topo, problems: problems, writes: writes}
-	switch {
-	case err == nil:
-		r.retry = 0
-	case r.retry == 0:
-		r.retry = retryFirst
-	default:
-		r.retry = min(2*r.retry, retryMost)
 	}
 }
 
-// flatten lists the messages of joined errors.
-func flatten(err error) []string {
-	if err == nil {
-		return nil
-	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var list []string
-		for _, e := range joined.Unwrap() {
-			list = append(list, flatten(e)...)
-		}
-		return list
-	}
-	return []string{err.Error()}
-}
-
-// wait is the time until something is due without a change.
-func (r *Reconciler) wait(scan bool) time.Duration {
-	wait := retryMost
-	if r.retry > 0 {
-		wait = min(wait, r.retry)
-	}
-	if scan {
-		wait = min(wait, scanEvery)
-	}
-	return wait
+// noteLeft notes that no retired number is in the tables any more.
+func (r *Reconciler) noteLeft(now time.Time) {
+	r.backends.left(now)
+	r.services.left(now)
+	r.rings.left(now)
+	r.origins.left(now)
 }
 
 func backendAddrs(snap *model.Snapshot) []netip.Addr {

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,12 +12,12 @@ import (
 
 // Status is what the packet path does now, in words.
 type Status struct {
-	Revision   uint64 // of the snapshot in force; 0 = none yet
+	Revision   uint64 // of the snapshot that the tables hold; 0 = none yet
 	Node       string
 	Interfaces []InterfaceStatus
 	VIPs       []VIPStatus
 	Services   []ServiceStatus
-	// Asking counts ring slots that ask the flow table at present.
+	// Asking counts the ring slots that ask the flow table.
 	Asking int
 	// Problems is what keeps the desired state from being reached; Limits
 	// what works, but not as fast as it could.
@@ -58,34 +59,33 @@ type BackendStatus struct {
 	Next   dataplane.NextHop
 }
 
-// Status describes what the last step came to.
+// Status describes what the last step came to. It waits for one that is going
+// on.
 func (r *Reconciler) Status() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	snap, topo := r.last.snapshot, r.last.topology
+	snap := r.last.snapshot
 	if snap == nil {
-		return Status{Problems: r.last.problems}
+		return Status{}
 	}
 	s := Status{
-		Revision: snap.Revision,
+		Revision: r.last.inForce,
 		Node:     snap.Node,
 		Problems: slices.Clone(r.last.problems),
-		Limits:   slices.Clone(topo.Limits),
+		Limits:   slices.Clone(r.at.topo.Limits),
 	}
 	for _, i := range snap.Interfaces {
-		s.Interfaces = append(s.Interfaces, r.interfaceStatus(i, topo))
+		s.Interfaces = append(s.Interfaces, r.interfaceStatus(i))
 	}
 	for _, v := range snap.VIPs {
-		s.VIPs = append(s.VIPs, r.vipStatus(v, topo))
+		s.VIPs = append(s.VIPs, r.vipStatus(v))
 	}
-	for _, sv := range servings(snap, r.pools) {
+	for _, sv := range r.servings {
 		s.Services = append(s.Services, r.serviceStatus(sv))
 	}
 	slices.SortFunc(s.Services, func(a, b ServiceStatus) int {
-		if c := strings.Compare(a.Name, b.Name); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Key.String(), b.Key.String())
+		return cmp.Or(strings.Compare(a.Name, b.Name), a.Key.Addr.Compare(b.Key.Addr),
+			cmp.Compare(a.Key.Proto, b.Key.Proto), cmp.Compare(a.Key.Port, b.Key.Port))
 	})
 	for _, p := range r.pools {
 		s.Asking += p.mover.Moving()
@@ -93,43 +93,38 @@ func (r *Reconciler) Status() Status {
 	return s
 }
 
-func (r *Reconciler) interfaceStatus(i model.Interface, topo *model.Topology) InterfaceStatus {
+func (r *Reconciler) interfaceStatus(i model.Interface) InterfaceStatus {
 	s := InterfaceStatus{Name: i.Name, Device: i.Device}
-	if a, ok := r.attached[i.Name]; ok {
-		s.Ifindex, s.Mode = a.ifindex, a.mode
+	if ifindex, dev, ok := r.carriers.named(i.Name); ok {
+		s.Ifindex, s.Mode = ifindex, dev.got
 	}
-	if link := topo.LinkByName(i.Device); link != nil {
+	if link := r.at.byName[i.Device]; link != nil {
 		s.Up = link.Up
 	}
 	return s
 }
 
-func (r *Reconciler) vipStatus(v model.VIP, topo *model.Topology) VIPStatus {
+func (r *Reconciler) vipStatus(v model.VIP) VIPStatus {
 	s := VIPStatus{Name: v.Name, Addr: v.Addr}
-	for _, c := range r.claims {
-		if c.Addr != v.Addr {
-			continue
-		}
-		s.Ifindex = c.Ifindex
-		if link := linkByIndex(topo, c.Ifindex); link != nil {
-			s.Device = link.Name
-		}
+	if c, ok := r.claims[v.Addr]; ok {
+		s.Ifindex, s.Device = c.Ifindex, r.at.nameOf(c.Ifindex)
 	}
 	return s
 }
 
 func (r *Reconciler) serviceStatus(sv serving) ServiceStatus {
 	s := ServiceStatus{
-		Name:    sv.service.Name,
-		Key:     sv.key,
-		Pool:    sv.service.Pool,
-		Service: r.have.services[sv.key],
+		Name:     sv.service.Name,
+		Key:      sv.key,
+		Pool:     sv.service.Pool,
+		Service:  r.have.services.have[sv.key],
+		Backends: make([]BackendStatus, len(sv.pool.members)),
 	}
-	for _, m := range sv.pool.members {
-		s.Backends = append(s.Backends, BackendStatus{
+	for i, m := range sv.pool.members {
+		s.Backends[i] = BackendStatus{
 			ID: m.id, Name: m.name, Addr: m.addr, Weight: m.weight,
-			Next: r.have.backends[m.id].Next,
-		})
+			Next: r.have.backends.have[m.id].Next,
+		}
 	}
 	return s
 }

@@ -33,13 +33,13 @@ func newTables() Tables {
 }
 
 // buildInterfaces describes the devices that carry the program.
-func buildInterfaces(t Tables, topo *model.Topology, attached map[string]attachedDevice) {
-	for _, a := range attached {
-		link := linkByIndex(topo, a.ifindex)
+func buildInterfaces(t Tables, at *mirror, c *carriers) {
+	for ifindex := range c.devices {
+		link := at.byIndex[ifindex]
 		if link == nil {
 			continue
 		}
-		i := dataplane.Interface{Ifindex: a.ifindex, MAC: link.MAC}
+		i := dataplane.Interface{Ifindex: ifindex, MAC: link.MAC}
 		for _, p := range link.Addrs {
 			addr := p.Addr()
 			switch {
@@ -50,62 +50,86 @@ func buildInterfaces(t Tables, topo *model.Topology, attached map[string]attache
 				i.Addr6 = addr
 			}
 		}
-		t.Interfaces[a.ifindex] = i
+		t.Interfaces[ifindex] = i
 	}
 }
 
-// buildRoutes mirrors the ways back to clients.
-func buildRoutes(t Tables, topo *model.Topology, canSend func(uint32) bool) {
-	for _, r := range topo.Routes {
-		t.Routes[r.Prefix] = usable(r.Next, canSend)
-	}
+// hops degrades next hops that the program cannot send to: the kernel will. It
+// asks once for each device.
+type hops struct {
+	ask   func(ifindex uint32) bool
+	known map[uint32]bool
 }
 
-// usable degrades a next hop that the program cannot send to: the kernel will.
-func usable(n dataplane.NextHop, canSend func(uint32) bool) dataplane.NextHop {
-	if n.Kind == dataplane.NextHopNeighbor && !canSend(n.Ifindex) {
+func newHops(canSend func(uint32) bool) hops {
+	return hops{ask: canSend, known: make(map[uint32]bool)}
+}
+
+func (h hops) usable(n dataplane.NextHop) dataplane.NextHop {
+	if n.Kind != dataplane.NextHopNeighbor {
+		return n
+	}
+	can, ok := h.known[n.Ifindex]
+	if !ok {
+		can = h.ask(n.Ifindex)
+		h.known[n.Ifindex] = can
+	}
+	if !can {
 		return dataplane.NextHop{}
 	}
 	return n
 }
 
+// buildRoutes mirrors the ways back to clients.
+func buildRoutes(t Tables, at *mirror, h hops) {
+	for i := range at.topo.Routes {
+		r := &at.topo.Routes[i]
+		t.Routes[r.Prefix] = h.usable(r.Next)
+	}
+}
+
 // buildBackends gives every backend its next hop.
-func buildBackends(t Tables, pools map[poolKey]*poolRing, ways *ways, canSend func(uint32) bool) {
+func buildBackends(t Tables, pools map[poolKey]*poolRing, at *mirror, h hops) {
 	for _, p := range pools {
 		for _, m := range p.members {
 			t.Backends[m.id] = dataplane.Backend{
 				ID:    m.id,
 				Addr:  m.addr,
 				Alive: true,
-				Next:  usable(ways.to(m.addr.Addr()), canSend),
+				Next:  h.usable(at.to(m.addr.Addr())),
 			}
 		}
-		if p.mover.Ring() != nil {
-			t.Rings[p.id] = p.mover.Ring()
-		}
+		t.Rings[p.id] = p.mover.Ring()
 	}
 }
 
 // serving is one service key and what stands behind it.
 type serving struct {
 	key     dataplane.ServiceKey
+	id      dataplane.ServiceID
 	service *model.Service
 	pool    *poolRing
 }
 
-// servings lists the service keys of a snapshot whose pool has a ring.
-func servings(snap *model.Snapshot, pools map[poolKey]*poolRing) []serving {
+// serviceKey is a service key through its life on one pool. On another pool it
+// gets another number: what is remembered of its flows names backends that are
+// not its own any more.
+type serviceKey struct {
+	dataplane.ServiceKey
+	pool string
+}
+
+// listServings lists the service keys of a snapshot and numbers them.
+func (r *Reconciler) listServings(snap *model.Snapshot) []serving {
 	var list []serving
 	for i := range snap.Services {
 		s := &snap.Services[i]
 		for _, vip := range s.VIPs {
-			p := pools[poolKey{s.Pool, vip.Is6()}]
-			if p == nil {
-				continue
-			}
+			p := r.pools[poolKey{s.Pool, vip.Is6()}]
 			for _, port := range s.Ports {
 				key := dataplane.ServiceKey{Addr: vip, Port: port.Port, Proto: port.Proto}
-				list = append(list, serving{key, s, p})
+				id, _ := r.services.get(serviceKey{key, s.Pool})
+				list = append(list, serving{key, id, s, p})
 			}
 		}
 	}
@@ -123,17 +147,16 @@ func idleOf(flows model.Flows, s *model.Service, proto dataplane.Protocol) time.
 // buildServices fills services and origins. A backend address:port that more
 // than one service key leads to makes an origin shared: its replies are
 // ambiguous, so its services remember every flow.
-func (r *Reconciler) buildServices(t Tables, snap *model.Snapshot, list []serving) {
+func (r *Reconciler) buildServices(t Tables, snap *model.Snapshot) {
 	users := make(map[dataplane.OriginKey]int)
-	for _, s := range list {
+	for _, s := range r.servings {
 		for _, m := range s.pool.members {
 			users[originKey(m, s.key.Proto)]++
 		}
 	}
-	for _, s := range list {
-		id, _ := r.services.get(s.key)
+	for _, s := range r.servings {
 		svc := dataplane.Service{
-			ID:    id,
+			ID:    s.id,
 			Ring:  s.pool.id,
 			Mode:  s.service.Mode,
 			Track: s.service.Track,
@@ -147,11 +170,28 @@ func (r *Reconciler) buildServices(t Tables, snap *model.Snapshot, list []servin
 			}
 			r.buildOrigin(t, key, s, svc, m, shared)
 		}
+		svc.Track = r.linger(s.key, svc)
 		t.Services[s.key] = svc
 	}
 	for _, v := range snap.VIPs {
 		t.VIPs[v.Addr] = true
 	}
+}
+
+// linger keeps a service that remembered every flow at it until a scan of the
+// flow table says that it need not any more: until then it may hold flows that
+// live elsewhere than on a quiet slot's backend, and nothing else knows them.
+func (r *Reconciler) linger(key dataplane.ServiceKey, svc dataplane.Service) dataplane.Track {
+	was := r.have.services.have[key] // also in doubt: it may be so still
+	if svc.Track != dataplane.TrackMoved || was.ID != svc.ID || was.Track != dataplane.TrackAlways {
+		delete(r.lingering, svc.ID)
+		return svc.Track
+	}
+	if calm, known := r.lingering[svc.ID]; !known || !calm {
+		r.lingering[svc.ID] = false
+		return dataplane.TrackAlways
+	}
+	return dataplane.TrackMoved
 }
 
 func (r *Reconciler) buildOrigin(t Tables, key dataplane.OriginKey, s serving, svc dataplane.Service, m member, shared bool) {
@@ -169,13 +209,4 @@ func (r *Reconciler) buildOrigin(t Tables, key dataplane.OriginKey, s serving, s
 
 func originKey(m member, proto dataplane.Protocol) dataplane.OriginKey {
 	return dataplane.OriginKey{Addr: m.addr.Addr(), Port: m.addr.Port(), Proto: proto}
-}
-
-func linkByIndex(topo *model.Topology, index uint32) *model.Link {
-	for i := range topo.Links {
-		if topo.Links[i].Index == index {
-			return &topo.Links[i]
-		}
-	}
-	return nil
 }

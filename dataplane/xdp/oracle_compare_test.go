@@ -76,6 +76,62 @@ func (m *machine) checkFlows() {
 	}
 }
 
+// syncTable makes the oracle forget what the program's table evicted or did
+// not take, after checking that it was allowed to, and returns those entries.
+// before is the table as it was before the last packet.
+func (m *machine) syncTable(before []dataplane.Flow) (evicted, refused []dataplane.Flow) {
+	m.tb.Helper()
+	is, was := map[flowID]dataplane.Flow{}, map[flowID]dataplane.Flow{}
+	for f := range m.program.Flows() {
+		is[idOf(f)] = f
+	}
+	for _, f := range before {
+		was[idOf(f)] = f
+	}
+	for _, f := range m.box.ListFlows() {
+		got, ok := is[idOf(f)]
+		old, known := was[idOf(f)]
+		delete(is, idOf(f))
+		switch {
+		case ok && got == f:
+			continue
+		case ok && remade(old, got, f):
+			evicted = append(evicted, f)
+			m.box.Learn(got)
+			continue
+		case ok:
+			m.tb.Fatalf("the table has %+v, want %+v", got, f)
+		case !known:
+			refused = append(refused, f)
+		case old.State == dataplane.FlowEstablished && f.State == dataplane.FlowEstablished:
+			// Else it was unconfirmed, or this packet closed it.
+			m.tb.Fatalf("confirmed flow %+v was evicted", old)
+		default:
+			evicted = append(evicted, f)
+		}
+		m.box.Forget(f)
+	}
+	for _, f := range is {
+		m.tb.Fatalf("the table has %+v, which is nobody's", f)
+	}
+	return evicted, refused
+}
+
+// remade says whether an entry may be one that gave way to another of the same
+// packet and was made anew: the same content, but unconfirmed as a first packet
+// leaves it.
+func remade(old, got, want dataplane.Flow) bool {
+	same := got.Service == want.Service && got.Backend == want.Backend
+	return same && old.Client.IsValid() && old.State != dataplane.FlowEstablished && got.State != dataplane.FlowEstablished
+}
+
+type flowID struct {
+	client netip.AddrPort
+	scope  uint32
+}
+
+func idOf(f dataplane.Flow) flowID { return flowID{f.Client, scopeOf(f)} }
+
 // listen opens the port that the box itself listens on, for every address of
 // both families.
 func listen(tb testing.TB) {

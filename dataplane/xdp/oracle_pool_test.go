@@ -110,15 +110,16 @@ func (h *history) clear() {
 	}
 }
 
-// restart is a new daemon, with the old program or a new one.
-func (h *history) restart() {
+// restart is a new daemon, which finds the flow table or not, and then perhaps
+// no program either.
+func (h *history) restart(lost bool) {
 	h.tb.Helper()
 	h.seen.restarts++
 	ring := h.box.Rings[historyRing]
 	h.mover = maglev.NewMover(h.seed)
 	h.mover.Restore(h.now(), historyIdle, ring)
 	h.late = false
-	if !h.losses || h.rng.Intn(2) == 0 {
+	if !lost {
 		return
 	}
 	h.seen.lost++

@@ -118,16 +118,32 @@ func (b *Box) describe(key flowKey, f *flowEntry) dataplane.Flow {
 // Forget removes the entry that f describes, as a full table does. It reports
 // whether there was one.
 func (b *Box) Forget(f dataplane.Flow) bool {
-	key := flowKey{client: f.Client, scope: uint32(f.Service)}
-	switch f.Kind {
-	case dataplane.FlowReply:
-		key.scope = dataplane.ScopeReply | f.Origin
-	case dataplane.FlowDirect:
-		key.scope = dataplane.ScopeDirect | f.Origin
-	}
+	key := flowKey{f.Client, scopeOf(f)}
 	_, ok := b.flows[key]
 	delete(b.flows, key)
 	return ok
+}
+
+// Learn puts an entry into the table as a listing shows it.
+func (b *Box) Learn(f dataplane.Flow) {
+	e := &flowEntry{state: f.State, expires: b.tick() + uint32(f.Left/dataplane.TickDuration)}
+	switch f.Kind {
+	case dataplane.FlowService:
+		e.value = uint32(f.Backend)
+	case dataplane.FlowReply:
+		e.value = uint32(f.Service)
+	}
+	b.flows[flowKey{f.Client, scopeOf(f)}] = e
+}
+
+func scopeOf(f dataplane.Flow) uint32 {
+	switch f.Kind {
+	case dataplane.FlowReply:
+		return dataplane.ScopeReply | f.Origin
+	case dataplane.FlowDirect:
+		return dataplane.ScopeDirect | f.Origin
+	}
+	return uint32(f.Service)
 }
 
 // ForgetFlows empties the flow table.

@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"slices"
 	"testing"
 
 	"steelyard/dataplane"
@@ -52,6 +53,10 @@ func TestListFlows(t *testing.T) {
 			for i, f := range flows {
 				if f.Kind != tt.kinds[i] || f.State != tt.state || f.Left <= 0 {
 					t.Errorf("flow %d: %+v", i, f)
+				}
+				b.Learn(f)
+				if again := b.ListFlows(); !slices.Equal(again, flows[i:]) {
+					t.Errorf("after learning %+v: %+v", f, again)
 				}
 				if !b.Forget(f) || b.Forget(f) {
 					t.Errorf("forgetting %+v", f)

@@ -102,3 +102,18 @@ func TestReadmeLinks(t *testing.T) {
 		}
 	}
 }
+
+// TestPacketPathReadme wants each header and each map of bpf explained.
+func TestPacketPathReadme(t *testing.T) {
+	text := readFile(t, "bpf/README.md")
+	for _, name := range files(t) {
+		if path.Dir(name) == "bpf" && path.Ext(name) == ".h" && !strings.Contains(text, "`"+path.Base(name)+"`") {
+			t.Errorf("bpf/README.md does not say what %s is for", path.Base(name))
+		}
+	}
+	for _, m := range regexp.MustCompile(`} (\w+) SEC\("\.maps"\)`).FindAllStringSubmatch(readFile(t, "bpf/maps.h"), -1) {
+		if !strings.Contains(text, "`"+m[1]+"`") {
+			t.Errorf("bpf/README.md does not say who writes the map %s and what full means", m[1])
+		}
+	}
+}

@@ -40,14 +40,14 @@ cpu_bucket(void *table, const struct flow_key *k, int i, __u32 *index)
 
 static __always_inline struct flow *cpu_flow_at(__u32 place)
 {
-	__u32 index = (place - 1) / 8, way = (place - 1) % 8;
 	void *table = cpu_table();
 	struct flow_bucket *b;
+	__u32 index = place / 8;
 
-	if (!place || way >= FLOW_WAYS || !table)
+	if (!place || !table)
 		return NULL;
 	b = bpf_map_lookup_elem(table, &index);
-	return b ? &b->flow[way] : NULL;
+	return b ? bucket_entry(b, place) : NULL;
 }
 
 /* Place of the live entry of a key, or 0. */
@@ -100,7 +100,7 @@ __noinline __u32 cpu_search_place(const struct flow_key *k, __u32 now)
 		if (!b)
 			return 0;
 		for (w = 0; w < FLOW_WAYS; w++) {
-			spare = flow_spare(b, w, now);
+			spare = flow_spare(b->tag[w], &b->flow[w], now);
 			if (spare == FLOW_ENDED)
 				return index * 8 + w + 1;
 			candidate = (__u64)spare << 32 | (index * 8 + w + 1);
@@ -115,20 +115,21 @@ static __always_inline __u32 cpu_keep(const struct flow_key *k,
 				      const struct pkt *p, __u32 value,
 				      __u32 idle_ticks, __u32 now)
 {
-	struct flow content = {.value = value, .state = flow_first_state(p)};
+	struct flow_content content = {.value = value};
 	__u32 place = cpu_search_place(k, now);
-	__u32 index = (place - 1) / 8, way = (place - 1) % 8, first_index;
+	__u32 index = place / 8, first_index;
 	struct flow_bucket *b, *first;
 	void *table = cpu_table();
 
-	if (!place || way >= FLOW_WAYS || !table)
+	if (!place || !table)
 		return value;
 	first = cpu_bucket(table, k, 0, &first_index);
 	b = bpf_map_lookup_elem(table, &index);
 	if (!b || !first)
 		return value;
+	content.state = flow_first_state(p);
 	content.expires_ticks = now + flow_idle(p, content.state, idle_ticks);
-	flow_write(b, way, k, &content);
+	flow_write(bucket_entry(b, place), b->tag + place % 8 - 1, k, &content);
 	if (b != first)
 		first->overflow_ticks = now;
 	return value;
