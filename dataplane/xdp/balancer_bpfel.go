@@ -81,6 +81,22 @@ type balancerFlowTableCount struct {
 	Busy     uint64
 }
 
+type balancerFragmentKey struct {
+	_     structs.HostLayout
+	Saddr balancerAddr
+	Daddr balancerAddr
+	Id    uint32
+	Proto uint8
+	Pad   [3]uint8
+}
+
+type balancerFragmentPorts struct {
+	_            structs.HostLayout
+	SportBe      uint16
+	DportBe      uint16
+	ExpiresTicks uint32
+}
+
 type balancerInterface struct {
 	_        structs.HostLayout
 	Mac      [6]uint8
@@ -170,11 +186,12 @@ const (
 	balancerVerdictVERDICT_DROP_TTL_EXPIRED     balancerVerdict = 15
 	balancerVerdictVERDICT_DROP_TOO_BIG         balancerVerdict = 16
 	balancerVerdictVERDICT_DROP_FRAGMENT        balancerVerdict = 17
-	balancerVerdictVERDICT_DROP_NO_SERVICE      balancerVerdict = 18
-	balancerVerdictVERDICT_DROP_NO_BACKEND      balancerVerdict = 19
-	balancerVerdictVERDICT_DROP_REPLY_CONFLICT  balancerVerdict = 20
-	balancerVerdictVERDICT_DROP_INTERNAL        balancerVerdict = 21
-	balancerVerdictVERDICT_COUNT                balancerVerdict = 22
+	balancerVerdictVERDICT_DROP_BAD_SOURCE      balancerVerdict = 18
+	balancerVerdictVERDICT_DROP_NO_SERVICE      balancerVerdict = 19
+	balancerVerdictVERDICT_DROP_NO_BACKEND      balancerVerdict = 20
+	balancerVerdictVERDICT_DROP_REPLY_CONFLICT  balancerVerdict = 21
+	balancerVerdictVERDICT_DROP_INTERNAL        balancerVerdict = 22
+	balancerVerdictVERDICT_COUNT                balancerVerdict = 23
 )
 
 // Names of all BPF objects in the ELF.
@@ -186,6 +203,7 @@ const (
 	balancerMapBackends            = "backends"
 	balancerMapFlowBuckets         = "flow_buckets"
 	balancerMapFlowCounts          = "flow_counts"
+	balancerMapFragments           = "fragments"
 	balancerMapInterfaces          = "interfaces"
 	balancerMapOrigins             = "origins"
 	balancerMapRings               = "rings"
@@ -261,6 +279,7 @@ type balancerMapSpecs struct {
 	Backends      *ebpf.MapSpec `ebpf:"backends"`
 	FlowBuckets   *ebpf.MapSpec `ebpf:"flow_buckets"`
 	FlowCounts    *ebpf.MapSpec `ebpf:"flow_counts"`
+	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
 	Interfaces    *ebpf.MapSpec `ebpf:"interfaces"`
 	Origins       *ebpf.MapSpec `ebpf:"origins"`
 	Rings         *ebpf.MapSpec `ebpf:"rings"`
@@ -312,6 +331,7 @@ type balancerMaps struct {
 	Backends      *ebpf.Map `ebpf:"backends"`
 	FlowBuckets   *ebpf.Map `ebpf:"flow_buckets"`
 	FlowCounts    *ebpf.Map `ebpf:"flow_counts"`
+	Fragments     *ebpf.Map `ebpf:"fragments"`
 	Interfaces    *ebpf.Map `ebpf:"interfaces"`
 	Origins       *ebpf.Map `ebpf:"origins"`
 	Rings         *ebpf.Map `ebpf:"rings"`
@@ -331,6 +351,7 @@ func (m *balancerMaps) Close() error {
 		m.Backends,
 		m.FlowBuckets,
 		m.FlowCounts,
+		m.Fragments,
 		m.Interfaces,
 		m.Origins,
 		m.Rings,

@@ -59,6 +59,10 @@ const MaxIfindex = 1<<16 - 1
 // maxTxDevices bounds the devices that frames can be redirected to.
 const maxTxDevices = 1024
 
+// maxFragments bounds the fragmented packets on their way at one time; beyond
+// that the oldest lose their later fragments.
+const maxFragments = 1 << 14
+
 // Balancer is a loaded packet path. Its methods may be called concurrently,
 // except that changes to one table must be serialised by the caller.
 type Balancer struct {
@@ -146,6 +150,7 @@ func configure(spec *ebpf.CollectionSpec, o Options) (int, error) {
 		maps.FlowBuckets:   buckets,
 		maps.Interfaces:    MaxIfindex + 1,
 		maps.TxDevices:     maxTxDevices,
+		maps.Fragments:     maxFragments,
 	} {
 		spec.MaxEntries = uint32(n)
 	}

@@ -48,6 +48,7 @@ func TestVerdictsAgreeWithProgram(t *testing.T) {
 		balancerVerdictVERDICT_DROP_TTL_EXPIRED:     dataplane.DropTTLExpired,
 		balancerVerdictVERDICT_DROP_TOO_BIG:         dataplane.DropTooBig,
 		balancerVerdictVERDICT_DROP_FRAGMENT:        dataplane.DropFragment,
+		balancerVerdictVERDICT_DROP_BAD_SOURCE:      dataplane.DropBadSource,
 		balancerVerdictVERDICT_DROP_NO_SERVICE:      dataplane.DropNoService,
 		balancerVerdictVERDICT_DROP_NO_BACKEND:      dataplane.DropNoBackend,
 		balancerVerdictVERDICT_DROP_REPLY_CONFLICT:  dataplane.DropReplyConflict,
