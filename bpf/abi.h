@@ -123,18 +123,18 @@ struct origin {
 };
 _Static_assert(sizeof(struct origin) == 40, "abi");
 
-/* Where a ring's slots lie in the slots array. Written by one 8-byte store. */
-struct ring_span {
-	__u32 offset;
-	__u32 size; /* 0 = no ring */
-};
-
-/* A ring as published; old is valid while slots say SLOT_SETTLED_IN_OLD. */
+/*
+ * Where a ring lies in the slots array: a header, then size slots. The header
+ * is a slot too: it holds the span of the ring before the last change of size
+ * (current = offset, settled = size), valid while slots say
+ * SLOT_SETTLED_IN_OLD. Written by one 8-byte store and read by one load, so
+ * that a ring is swapped as a whole.
+ */
 struct ring {
-	struct ring_span now;
-	struct ring_span old;
+	__u32 offset; /* of the header */
+	__u32 size;   /* 0 = no ring */
 };
-_Static_assert(sizeof(struct ring) == 16, "abi");
+_Static_assert(sizeof(struct ring) == 8, "abi");
 
 /* One slot of a ring; see pick.h for the rules. Written by one 8-byte store. */
 struct slot {

@@ -84,16 +84,24 @@ static __always_inline __u64 answer_sum(const void *from, const void *end)
 	return sum;
 }
 
-static __always_inline void answer_from(const struct pkt *p, struct addr *from)
+/* The box's own address towards the packet's sender, if it has one. */
+static __always_inline const struct addr *answer_own(const struct pkt *p)
 {
 	const struct interface *in = ingress_interface(p);
 
+	if (!in)
+		return NULL;
+	if (p->t.family == 4)
+		return in->has_addr4 ? &in->addr4 : NULL;
+	return in->has_addr6 ? &in->addr6 : NULL;
+}
+
+static __always_inline void answer_from(const struct pkt *p, struct addr *from)
+{
+	const struct addr *own = answer_own(p);
+
 	/* Without an address of its own here the box speaks as the VIP. */
-	*from = p->t.daddr;
-	if (in && p->t.family == 4 && in->has_addr4)
-		*from = in->addr4;
-	if (in && p->t.family == 6 && in->has_addr6)
-		*from = in->addr6;
+	*from = own ? *own : p->t.daddr;
 }
 
 static __always_inline void answer_ip4(const struct pkt *p,
@@ -207,7 +215,8 @@ static __noinline enum verdict answer_build(struct pkt *p,
 static __always_inline enum verdict answer(struct pkt *p,
 					   const struct answer *a)
 {
-	if (!answerable(p) || !answer_allowed())
+	if (!answerable(p) || !(answer_own(p) || is_vip(&p->t.daddr)) ||
+	    !answer_allowed())
 		return a->silent;
 	return answer_build(p, a);
 }

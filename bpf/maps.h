@@ -23,8 +23,8 @@ struct {
 	__type(value, struct service);
 } services SEC(".maps");
 
-/* service id -> its key: where replies of a shared origin came from. Control
- * writes. */
+/* service id -> its key: where replies of a shared origin came from; protocol
+ * 0 = no service has the id. Control writes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -67,7 +67,7 @@ struct {
 	__type(value, struct ring);
 } rings SEC(".maps");
 
-/* The slots of all rings. Control fills a free span, then points a ring at
+/* The rings: headers and slots. Control fills a free span, then points a ring at
  * it; a span is filled again only when no program can still be reading it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -30,20 +30,39 @@ static __always_inline const struct backend *backend_alive(__u32 id)
 	return b && b->alive ? b : NULL;
 }
 
-static __always_inline const struct slot *
-ring_slot(const struct ring_span *span, __u64 hash)
+/* The ring as one load sees it: offset and size belong together. */
+static __always_inline struct ring ring_load(const struct ring *at)
 {
-	__u32 index;
+	__u64 raw = *(const volatile __u64 *)at;
+	struct ring ring = {.offset = raw, .size = raw >> 32};
 
-	if (!span->size)
-		return NULL;
-	index = span->offset + hash_index(hash, span->size);
-	return bpf_map_lookup_elem(&slots, &index);
+	return ring;
+}
+
+static __always_inline const struct slot *ring_slot(struct ring ring,
+						    __u64 hash)
+{
+	__u32 index = ring.offset + 1 + hash_index(hash, ring.size);
+
+	return ring.size ? bpf_map_lookup_elem(&slots, &index) : NULL;
+}
+
+/* The ring before the last change of size. */
+static __always_inline struct ring ring_old(struct ring ring)
+{
+	const struct slot *header = bpf_map_lookup_elem(&slots, &ring.offset);
+	struct ring old = {};
+
+	if (header) {
+		old.offset = header->current;
+		old.size = header->settled;
+	}
+	return old;
 }
 
 /* What the ring says about a packet, and the backend chosen in the end. */
 struct choice {
-	struct ring_span old;
+	struct ring ring;
 	struct slot slot;
 	__u64 hash;
 	__u32 backend;
@@ -58,7 +77,7 @@ static __always_inline __u32 slot_settled(const struct choice *c)
 
 	if (settled != SLOT_SETTLED_IN_OLD)
 		return settled;
-	old = ring_slot(&c->old, c->hash);
+	old = ring_slot(ring_old(c->ring), c->hash);
 	if (!old)
 		return 0;
 	return old->settled & SLOT_ASK ? old->settled & ~SLOT_ASK
@@ -146,7 +165,8 @@ __noinline int pick_remembered(const struct tuple *t, const struct service *s,
 		c->backend = flow_keep(&k, t, c->backend, s->idle_ticks, now);
 		return VERDICT_CONTINUE;
 	}
-	if (f->value != c->backend)
+	/* Look again: another CPU may have given the place away. */
+	if (f->value != c->backend && flow_is(f, &k))
 		f->value = c->backend;
 	flow_refresh(f, t, s->idle_ticks, now);
 	return VERDICT_CONTINUE;
@@ -173,14 +193,16 @@ static __always_inline enum verdict pick(const struct tuple *t,
 	enum verdict v;
 
 	ring = bpf_map_lookup_elem(&rings, &ring_id);
+	if (!ring)
+		return VERDICT_DROP_NO_BACKEND;
+	c->ring = ring_load(ring);
 	c->hash = flow_hash(t);
-	slot = ring ? ring_slot(&ring->now, c->hash) : NULL;
+	slot = ring_slot(c->ring, c->hash);
 	if (!slot)
 		return VERDICT_DROP_NO_BACKEND;
 	c->backend = slot->current;
 	if (pick_asks(s, slot)) {
 		c->slot = *slot;
-		c->old = ring->old;
 		v = pick_remembered(t, s, c);
 		if (v != VERDICT_CONTINUE)
 			return v;

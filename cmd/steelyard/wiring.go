@@ -33,7 +33,7 @@ func loadOptions(snap *model.Snapshot) xdp.Options {
 			Backends: room(d.Backends, 4096),
 			Rings:    room(d.Rings, 1024),
 			// A ring is replaced beside the one before.
-			Slots:  d.Slots + d.Slots/4 + 2*d.LargestRing + 1<<18,
+			Slots:  d.Slots + d.Rings + d.Slots/4 + 2*d.LargestRing + 1<<18,
 			Routes: routeCapacity,
 		},
 		Closing:     snap.Flows.TCPClosing,

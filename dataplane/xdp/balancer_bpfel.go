@@ -131,12 +131,6 @@ type balancerOrigin struct {
 }
 
 type balancerRing struct {
-	_   structs.HostLayout
-	Now balancerRingSpan
-	Old balancerRingSpan
-}
-
-type balancerRingSpan struct {
 	_      structs.HostLayout
 	Offset uint32
 	Size   uint32

@@ -79,6 +79,22 @@ type tablesFlowTableCount struct {
 	Busy     uint64
 }
 
+type tablesFragmentKey struct {
+	_     structs.HostLayout
+	Saddr tablesAddr
+	Daddr tablesAddr
+	Id    uint32
+	Proto uint8
+	Pad   [3]uint8
+}
+
+type tablesFragmentPorts struct {
+	_            structs.HostLayout
+	SportBe      uint16
+	DportBe      uint16
+	ExpiresTicks uint32
+}
+
 type tablesInterface struct {
 	_        structs.HostLayout
 	Mac      [6]uint8
@@ -129,17 +145,9 @@ type tablesOrigin struct {
 }
 
 type tablesRing struct {
-	_   structs.HostLayout
-	Now struct {
-		_      structs.HostLayout
-		Offset uint32
-		Size   uint32
-	}
-	Old struct {
-		_      structs.HostLayout
-		Offset uint32
-		Size   uint32
-	}
+	_      structs.HostLayout
+	Offset uint32
+	Size   uint32
 }
 
 type tablesRouteKey struct {
@@ -186,11 +194,12 @@ const (
 	tablesVerdictVERDICT_DROP_TTL_EXPIRED     tablesVerdict = 15
 	tablesVerdictVERDICT_DROP_TOO_BIG         tablesVerdict = 16
 	tablesVerdictVERDICT_DROP_FRAGMENT        tablesVerdict = 17
-	tablesVerdictVERDICT_DROP_NO_SERVICE      tablesVerdict = 18
-	tablesVerdictVERDICT_DROP_NO_BACKEND      tablesVerdict = 19
-	tablesVerdictVERDICT_DROP_REPLY_CONFLICT  tablesVerdict = 20
-	tablesVerdictVERDICT_DROP_INTERNAL        tablesVerdict = 21
-	tablesVerdictVERDICT_COUNT                tablesVerdict = 22
+	tablesVerdictVERDICT_DROP_BAD_SOURCE      tablesVerdict = 18
+	tablesVerdictVERDICT_DROP_NO_SERVICE      tablesVerdict = 19
+	tablesVerdictVERDICT_DROP_NO_BACKEND      tablesVerdict = 20
+	tablesVerdictVERDICT_DROP_REPLY_CONFLICT  tablesVerdict = 21
+	tablesVerdictVERDICT_DROP_INTERNAL        tablesVerdict = 22
+	tablesVerdictVERDICT_COUNT                tablesVerdict = 23
 )
 
 // Names of all BPF objects in the ELF.
@@ -203,6 +212,7 @@ const (
 	tablesMapCpuTables           = "cpu_tables"
 	tablesMapFlowBuckets         = "flow_buckets"
 	tablesMapFlowCounts          = "flow_counts"
+	tablesMapFragments           = "fragments"
 	tablesMapInterfaces          = "interfaces"
 	tablesMapLruCpuFlows         = "lru_cpu_flows"
 	tablesMapLruFlows            = "lru_flows"
@@ -290,6 +300,7 @@ type tablesMapSpecs struct {
 	CpuTables     *ebpf.MapSpec `ebpf:"cpu_tables"`
 	FlowBuckets   *ebpf.MapSpec `ebpf:"flow_buckets"`
 	FlowCounts    *ebpf.MapSpec `ebpf:"flow_counts"`
+	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
 	Interfaces    *ebpf.MapSpec `ebpf:"interfaces"`
 	LruCpuFlows   *ebpf.MapSpec `ebpf:"lru_cpu_flows"`
 	LruFlows      *ebpf.MapSpec `ebpf:"lru_flows"`
@@ -345,6 +356,7 @@ type tablesMaps struct {
 	CpuTables     *ebpf.Map `ebpf:"cpu_tables"`
 	FlowBuckets   *ebpf.Map `ebpf:"flow_buckets"`
 	FlowCounts    *ebpf.Map `ebpf:"flow_counts"`
+	Fragments     *ebpf.Map `ebpf:"fragments"`
 	Interfaces    *ebpf.Map `ebpf:"interfaces"`
 	LruCpuFlows   *ebpf.Map `ebpf:"lru_cpu_flows"`
 	LruFlows      *ebpf.Map `ebpf:"lru_flows"`
@@ -367,6 +379,7 @@ func (m *tablesMaps) Close() error {
 		m.CpuTables,
 		m.FlowBuckets,
 		m.FlowCounts,
+		m.Fragments,
 		m.Interfaces,
 		m.LruCpuFlows,
 		m.LruFlows,

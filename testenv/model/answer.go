@@ -47,7 +47,8 @@ func (b *Box) answerTooBig(p *packet, mtu uint16) Result {
 }
 
 func (b *Box) answer(p *packet, e icmpError, sent, silent dataplane.Verdict) Result {
-	if !answerable(p.src.Addr()) || !b.takeToken() {
+	speaker := b.speaker(p)
+	if !answerable(p.src.Addr()) || !speaker.IsValid() || !b.takeToken() {
 		return Result{Verdict: silent}
 	}
 	quote := p.ip()[:min(p.ipLen&^3, quoteMost)]
@@ -55,9 +56,9 @@ func (b *Box) answer(p *packet, e icmpError, sent, silent dataplane.Verdict) Res
 	body = append(binary.BigEndian.AppendUint32(body, e.rest), quote...)
 	var ip []byte
 	if p.v6 {
-		ip = answerIP6(b.speaker(p), p.src.Addr(), body)
+		ip = answerIP6(speaker, p.src.Addr(), body)
 	} else {
-		ip = answerIP4(b.speaker(p), p.src.Addr(), body)
+		ip = answerIP4(speaker, p.src.Addr(), body)
 	}
 	// The same VLANs, the other way round.
 	out := slices.Concat(p.frame[macLen:2*macLen], p.frame[:macLen], p.frame[2*macLen:p.l2], ip, body)
@@ -74,8 +75,8 @@ func answerable(addr netip.Addr) bool {
 	return first != 0 && first != 0xff
 }
 
-// speaker is the source of an answer: the interface's address, else what the
-// packet was sent to.
+// speaker is the source of an answer: the interface's address, else the VIP
+// that the packet was sent to; invalid where there is neither.
 func (b *Box) speaker(p *packet) netip.Addr {
 	in := b.Interfaces[p.ifindex]
 	switch {
@@ -84,7 +85,10 @@ func (b *Box) speaker(p *packet) netip.Addr {
 	case !p.v6 && in.Addr4.IsValid():
 		return in.Addr4
 	}
-	return p.dst.Addr()
+	if b.VIPs[p.dst.Addr()] {
+		return p.dst.Addr()
+	}
+	return netip.Addr{}
 }
 
 func answerIP4(src, dst netip.Addr, icmp []byte) []byte {

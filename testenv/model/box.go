@@ -137,11 +137,7 @@ func (b *Box) replyOwner(p *packet, o dataplane.Origin) (dataplane.ServiceKey, d
 	if b.direct[o.ID] && b.liveFlow(p.dst, dataplane.ScopeDirect|o.ID) != nil {
 		return dataplane.ServiceKey{}, 0, dataplane.PassDirect
 	}
-	if p.proto == tcp && p.flags&flagRST != 0 {
-		if f := b.liveFlow(p.dst, uint32(o.ServiceID)); f != nil {
-			f.state, f.expires = dataplane.FlowClosing, b.tick()+dataplane.Ticks(b.Closing)
-		}
-	}
+	b.reset(p, uint32(o.ServiceID), o.Backend)
 	return o.Service, o.Backend, dataplane.VerdictContinue
 }
 
@@ -156,12 +152,25 @@ func (b *Box) sharedOwner(p *packet, o dataplane.Origin) (dataplane.ServiceKey, 
 		if uint32(s.ID) != entry.value {
 			continue
 		}
+		backend := dataplane.BackendID(0)
 		if flow := b.liveFlow(p.dst, entry.value); flow != nil {
-			return key, dataplane.BackendID(flow.value), dataplane.VerdictContinue
+			backend = dataplane.BackendID(flow.value)
 		}
-		return key, 0, dataplane.VerdictContinue
+		b.reset(p, entry.value, backend)
+		return key, backend, dataplane.VerdictContinue
 	}
-	return dataplane.ServiceKey{}, 0, dataplane.DropInternal
+	return dataplane.ServiceKey{}, 0, dataplane.PassDirect
+}
+
+// reset ends a remembered flow whose own backend resets it.
+func (b *Box) reset(p *packet, service uint32, backend dataplane.BackendID) {
+	if p.proto != tcp || p.flags&flagRST == 0 {
+		return
+	}
+	f := b.liveFlow(p.dst, service)
+	if f != nil && f.value == uint32(backend) {
+		f.state, f.expires = dataplane.FlowClosing, b.tick()+dataplane.Ticks(b.Closing)
+	}
 }
 
 // route returns the next hop of the longest prefix that holds addr.
