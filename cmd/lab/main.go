@@ -45,7 +45,7 @@ func newRoot() *cobra.Command {
 		PersistentPreRunE: func(*cobra.Command, []string) error { return o.check() },
 	}
 	root.PersistentFlags().StringVar(&o.binary, "steelyard", "", "the steelyard `BINARY` (default: the one beside this program)")
-	root.AddCommand(newDemo(o), newUp(o))
+	root.AddCommand(newDemo(o), newUp(o), newBench())
 	return root
 }
 
