@@ -195,18 +195,21 @@ _Static_assert(__builtin_offsetof(struct flow_bucket, flow) ==
 struct fragment_key {
 	struct addr saddr;
 	struct addr daddr;
-	__u32 id; /* as it lies in the packet; IPv4 uses 16 bits */
-	__u8 proto;
+	__u32 id;   /* as it lies in the packet; IPv4 uses 16 bits */
+	__u8 proto; /* IPv4 only: IPv6 tells fragments apart without it */
 	__u8 pad[3];
 };
 _Static_assert(sizeof(struct fragment_key) == 40, "abi");
 
-struct fragment_ports {
+/* What the first fragment says for the later ones. */
+struct fragment_first {
 	__be16 sport_be;
 	__be16 dport_be;
 	__u32 expires_ticks;
+	__u8 proto;
+	__u8 pad[3];
 };
-_Static_assert(sizeof(struct fragment_ports) == 8, "abi");
+_Static_assert(sizeof(struct fragment_first) == 12, "abi");
 
 /* A device that carries the program, by its ifindex. mac 0 = not ours. */
 struct interface {

@@ -131,10 +131,15 @@ static __always_inline enum verdict process(struct xdp_md *ctx, struct pkt *p)
 	if (v != VERDICT_CONTINUE)
 		return classify_trouble(p, v);
 	v = classify(p, &m);
+	/* The box's own sockets need the later fragments too. */
+	if (p->fragment == FRAGMENT_FIRST &&
+	    (v == VERDICT_CONTINUE || v == VERDICT_PASS_LOCAL))
+		fragment_remember(&p->t, p->fragment_id);
+	/* traceroute probes ports nobody uses: the box is a hop there too. */
+	if (v == VERDICT_DROP_NO_SERVICE && p->ttl <= 1)
+		return answer_expired(p);
 	if (v != VERDICT_CONTINUE)
 		return v;
-	if (p->fragment == FRAGMENT_FIRST)
-		fragment_remember(&p->t, p->fragment_id);
 	if (m.service)
 		return forward(p, m.service);
 	return m.origin ? reply(p, m.origin) : VERDICT_DROP_INTERNAL;

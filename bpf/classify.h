@@ -131,7 +131,7 @@ static __always_inline enum verdict classify(const struct pkt *p,
 	struct endpoint at = {.port_be = p->t.dport_be, .proto = p->t.proto};
 	struct origin *origin;
 
-	if (p->t.proto != PROTO_TCP && p->t.proto != PROTO_UDP)
+	if (!tuple_has_ports(&p->t))
 		return classify_portless(p);
 	at.addr = p->t.daddr;
 	m->service = bpf_map_lookup_elem(&services, &at);

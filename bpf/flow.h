@@ -260,21 +260,21 @@ static __always_inline int flow_fill(struct flow_bucket *first,
 }
 
 /*
- * Remembers content's value, state and expiry under a key that flow_find did
- * not know a moment ago. Returns the value in force: content's, also where
- * there was no room to remember it, or that of another CPU that was faster.
+ * Remembers a value under a key that flow_find did not know a moment ago.
+ * Returns the value in force: the given one, also where there was no room to
+ * remember it, or that of another CPU that was faster.
  */
-__noinline __u32 flow_remember(const struct flow_key *k,
-			       const struct flow_content *content, __u32 now)
+__noinline __u32 flow_remember(const struct flow_key *k, __u32 value,
+			       __u8 state, __u32 expires_ticks, __u32 now)
 {
+	struct flow_content content = {value, expires_ticks, state};
 	struct flow_table_count *count = flow_count();
 	struct flow_bucket *first;
-	__u32 index, place, value;
+	__u32 index, place;
 	struct flow *raced;
 
-	if (!k || !content || !count)
-		return 0;
-	value = content->value;
+	if (!k || !count)
+		return value;
 	index = flow_choice(k, 0);
 	first = bpf_map_lookup_elem(&flow_buckets, &index);
 	if (!first)
@@ -289,7 +289,7 @@ __noinline __u32 flow_remember(const struct flow_key *k,
 		value = raced->value;
 	else if (!place)
 		count->refused++;
-	else if (!flow_fill(first, k, content, now, place))
+	else if (!flow_fill(first, k, &content, now, place))
 		count->busy++;
 	bucket_unlock(first);
 	return value;
@@ -349,13 +349,10 @@ static __always_inline __u32 flow_keep(const struct flow_key *k,
 				       const struct tuple *t, __u32 value,
 				       __u32 idle_ticks, __u32 now)
 {
-	struct flow_content content = {
-		.value = value,
-		.state = flow_first_state(t),
-	};
+	__u8 state = flow_first_state(t);
 
-	content.expires_ticks = now + flow_idle(t, content.state, idle_ticks);
-	return flow_remember(k, &content, now);
+	return flow_remember(k, value, state,
+			     now + flow_idle(t, state, idle_ticks), now);
 }
 
 /* Remembers or refreshes that a client speaks to a backend's own address. */

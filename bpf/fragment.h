@@ -23,39 +23,45 @@ static __always_inline void fragment_key_set(struct fragment_key *k,
 	k->saddr = t->saddr;
 	k->daddr = t->daddr;
 	k->id = id;
-	k->proto = t->proto;
+	/* IPv6 fragments of one packet need not agree on the next header; the
+	 * first one's counts (RFC 8200, 4.5). */
+	k->proto = t->family == 4 ? t->proto : 0;
 	k->pad[0] = k->pad[1] = k->pad[2] = 0;
 }
 
-/* Remembers the ports of a first fragment. */
+/* Remembers what a first fragment says. */
 __noinline int fragment_remember(const struct tuple *t, __u32 id)
 {
-	struct fragment_ports ports = {
+	struct fragment_first first = {
 		.expires_ticks = now_ticks() + FRAGMENT_TICKS,
 	};
 	struct fragment_key k;
 
-	if (!t)
+	if (!t || !tuple_has_ports(t))
 		return 0;
-	ports.sport_be = t->sport_be;
-	ports.dport_be = t->dport_be;
+	first.sport_be = t->sport_be;
+	first.dport_be = t->dport_be;
+	first.proto = t->proto;
 	fragment_key_set(&k, t, id);
-	return bpf_map_update_elem(&fragments, &k, &ports, BPF_ANY);
+	return bpf_map_update_elem(&fragments, &k, &first, BPF_ANY);
 }
 
-/* Gives a later fragment the ports of its first. */
+/* Gives a later fragment the protocol and ports of its first. Those of
+ * protocols without ports need none. */
 __noinline int fragment_recall(struct tuple *t, __u32 id)
 {
-	const struct fragment_ports *ports;
+	const struct fragment_first *first;
 	struct fragment_key k;
 
 	if (!t)
 		return VERDICT_DROP_INTERNAL;
 	fragment_key_set(&k, t, id);
-	ports = bpf_map_lookup_elem(&fragments, &k);
-	if (!ports || ticks_past(now_ticks(), ports->expires_ticks))
-		return VERDICT_DROP_FRAGMENT;
-	t->sport_be = ports->sport_be;
-	t->dport_be = ports->dport_be;
+	first = bpf_map_lookup_elem(&fragments, &k);
+	if (!first || ticks_past(now_ticks(), first->expires_ticks))
+		return tuple_has_ports(t) ? VERDICT_DROP_FRAGMENT
+					  : VERDICT_CONTINUE;
+	t->proto = first->proto;
+	t->sport_be = first->sport_be;
+	t->dport_be = first->dport_be;
 	return VERDICT_CONTINUE;
 }

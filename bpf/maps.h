@@ -114,13 +114,13 @@ struct {
 	__type(value, __u32);
 } tx_devices SEC(".maps");
 
-/* (source, destination, protocol, id) -> ports of the first fragment. The
+/* (source, destination, protocol, id) -> what the first fragment said. The
  * program writes; full means that the oldest go. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1);
 	__type(key, struct fragment_key);
-	__type(value, struct fragment_ports);
+	__type(value, struct fragment_first);
 } fragments SEC(".maps");
 
 /* verdict -> packets and bytes. The program writes. */

@@ -9,6 +9,7 @@
 #include "csum.h"
 #include "fragment.h"
 #include "parse_icmp.h"
+#include "parse_ip6.h"
 #include "pkt.h"
 
 enum parse_limit {
@@ -111,89 +112,32 @@ static __always_inline enum verdict parse_ip4(struct pkt *p)
 	return VERDICT_CONTINUE;
 }
 
-/* The two bytes that every extension header starts with (RFC 8200, 4). */
-struct ip6_extension {
-	__u8 next;
-	__u8 len;
-	__be16 fragment_be; /* offset and M flag; fragment header only */
-	__be32 fragment_id; /* fragment header only */
-};
-
-enum ip6_limit {
-	IP6_MAX_EXTENSIONS = 6,
-	IP6_FRAGMENT_OFFSET = 0xfff8,
-};
-
-/* Bytes of an extension header, 0 if proto is none that is walked over. */
-static __always_inline __u32 ip6_extension_len(__u8 proto,
-					       const struct ip6_extension *x)
-{
-	switch (proto) {
-	case PROTO_HOP_BY_HOP:
-	case PROTO_DEST_OPTIONS:
-		return (x->len + 1) * 8;
-	case PROTO_ROUTING:
-		/* Segments left: the destination is not the last. */
-		return bpf_ntohs(x->fragment_be) & 0xff ? 0 : (x->len + 1) * 8;
-	case PROTO_AUTH:
-		return (x->len + 2) * 4;
-	case PROTO_FRAGMENT:
-		return 8;
-	}
-	return 0;
-}
-
-static __always_inline void ip6_note_fragment(struct pkt *p,
-					      const struct ip6_extension *x)
-{
-	__u16 field = bpf_ntohs(x->fragment_be);
-
-	/* Neither offset nor M: an atomic fragment, whole (RFC 6946). */
-	if (!(field & (IP6_FRAGMENT_OFFSET | 1)))
-		return;
-	p->fragment_id = x->fragment_id;
-	p->fragment = field & IP6_FRAGMENT_OFFSET ? FRAGMENT_LATER
-						  : FRAGMENT_FIRST;
-}
-
 /* Bytes of the IP packet from l4 on. */
 static __always_inline __u32 l4_len(const struct pkt *p)
 {
 	return p->l2_len + p->l3_len - p->l4_off;
 }
 
-/*
- * The header at l4_off. Computed from the number each time, so that the
- * verifier sees one kind of pointer however many headers came before.
- */
-static __always_inline void *l4_pointer(const struct pkt *p)
+/* Walks over extension headers to what they carry. A function of its own, for
+ * the stack of the caller. */
+static __noinline enum verdict parse_ip6_chain(struct pkt *p)
 {
-	return (void *)p->eth + (p->l4_off & MAX_OFFSET);
-}
+	struct ip6_chain c = {
+		.off = p->l4_off,
+		.end = p->l2_len + p->l3_len,
+		.proto = p->t.proto,
+	};
+	int v = ip6_walk(p->ctx, &c);
 
-/* Walks over extension headers to what they carry. */
-static __noinline int parse_ip6_chain(struct pkt *p)
-{
-	struct ip6_extension *x;
-	__u32 len;
-	int i;
-
-	for (i = 0; i < IP6_MAX_EXTENSIONS; i++) {
-		x = l4_pointer(p);
-		if (p->fragment == FRAGMENT_LATER || l4_len(p) < sizeof(*x) ||
-		    (void *)(x + 1) > p->end)
-			break;
-		len = ip6_extension_len(p->t.proto, x);
-		if (!len)
-			break;
-		if (len > l4_len(p))
-			return VERDICT_DROP_BAD_LENGTH;
-		if (p->t.proto == PROTO_FRAGMENT)
-			ip6_note_fragment(p, x);
-		p->t.proto = x->next;
-		p->l4_off += len;
-	}
-	p->l4 = l4_pointer(p);
+	if (v != VERDICT_CONTINUE)
+		return v;
+	p->t.proto = c.proto;
+	p->fragment = c.fragment;
+	p->fragment_id = c.fragment_id;
+	p->l4_off = c.off;
+	/* From the number, so that the verifier sees one kind of pointer
+	 * however many headers came before. */
+	p->l4 = (void *)p->eth + (p->l4_off & MAX_OFFSET);
 	return VERDICT_CONTINUE;
 }
 
@@ -222,9 +166,7 @@ static __always_inline enum verdict parse_ip6(struct pkt *p)
 	p->t.proto = ip->nexthdr;
 	p->l4 = ip + 1;
 	p->l4_off = p->l2_len + sizeof(*ip);
-	if (p->t.proto == PROTO_TCP || p->t.proto == PROTO_UDP)
-		return VERDICT_CONTINUE;
-	return parse_ip6_chain(p);
+	return tuple_has_ports(&p->t) ? VERDICT_CONTINUE : parse_ip6_chain(p);
 }
 
 static __always_inline enum verdict parse_tcp(struct pkt *p)
@@ -259,8 +201,25 @@ static __always_inline enum verdict parse_udp(struct pkt *p)
 	return VERDICT_CONTINUE;
 }
 
+/* Always 0, which the verifier does not know. */
+volatile __u32 always_zero = 0;
+
+/*
+ * Computes the header pointers anew from their offsets. To the verifier there
+ * is one kind of each then, whatever headers came before, and it checks what
+ * follows half as often.
+ */
+static __always_inline void parse_point(struct pkt *p)
+{
+	void *frame = p->eth;
+
+	p->l3 = frame + ((p->l2_len + always_zero) & MAX_L2);
+	p->l4 = frame + ((p->l4_off + always_zero) & MAX_OFFSET);
+}
+
 static __always_inline enum verdict parse_l4(struct pkt *p)
 {
+	parse_point(p);
 	if (p->fragment == FRAGMENT_LATER) {
 		p->l4 = NULL;
 		return fragment_recall(&p->t, p->fragment_id);

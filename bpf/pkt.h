@@ -36,6 +36,7 @@ enum ip4_frag {
 
 enum pkt_limit {
 	MAX_OFFSET = 0x3fff, /* no header starts later in a frame */
+	MAX_L2 = 0x1f,	     /* no IP header starts later */
 };
 
 enum fragment {
@@ -69,6 +70,11 @@ struct tuple {
 	__u8 tcp_flags; /* of a TCP header; else 0 */
 	__u8 pad;
 };
+
+static __always_inline int tuple_has_ports(const struct tuple *t)
+{
+	return t->proto == PROTO_TCP || t->proto == PROTO_UDP;
+}
 
 struct pkt {
 	struct xdp_md *ctx;

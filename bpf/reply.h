@@ -31,18 +31,20 @@ static __always_inline int reply_shared(const struct tuple *t,
 	const struct endpoint *vip;
 	struct flow_key k;
 	struct flow *f;
+	__u32 service;
 
 	flow_key_set(&k, &t->daddr, t->dport_be, SCOPE_REPLY | origin->id);
 	f = flow_find(&k, now);
 	if (!f)
 		return VERDICT_PASS_DIRECT;
-	m->service = f->value;
-	vip = bpf_map_lookup_elem(&service_keys, &m->service);
+	service = f->value;
+	vip = bpf_map_lookup_elem(&service_keys, &service);
 	if (!vip || !vip->proto)
 		return VERDICT_PASS_DIRECT;
+	m->service = service;
 	m->vip = vip->addr;
 	m->vip_port_be = vip->port_be;
-	flow_key_set(&k, &t->daddr, t->dport_be, m->service);
+	flow_key_set(&k, &t->daddr, t->dport_be, service);
 	f = flow_find(&k, now);
 	m->backend = f ? f->value : 0;
 	return VERDICT_CONTINUE;

@@ -24,9 +24,11 @@ struct icmp_rewrite {
 	__u16 l3_off;
 	__u16 icmp_off;
 	__u16 quoted_off; /* of the TCP or UDP header */
+	__u16 end;	  /* of the IP packet */
 	__u8 family;
 	__u8 proto;
 	__u8 outer; /* 1: the error's own address changes too */
+	__u8 pad;
 };
 
 /*
@@ -65,12 +67,15 @@ static __always_inline __u64 quoted_l4(const struct icmp_rewrite *w, void *l4,
 				       void *end)
 {
 	__be16 *port = (__be16 *)l4 + (w->to.source ? 1 : 0);
-	__u16 *check = l4 + (w->proto == PROTO_TCP ? TCP_CHECK : UDP_CHECK);
+	__u16 at = w->proto == PROTO_TCP ? TCP_CHECK : UDP_CHECK;
+	__u16 *check = l4 + at;
 	__u64 diff = csum_diff2(0, *port, w->to.port_be);
 	__u16 was;
 
 	*port = w->to.port_be;
-	if ((void *)(check + 1) > end)
+	/* What lies past the IP packet is padding, not its checksum. */
+	if (w->quoted_off + at + sizeof(*check) > w->end ||
+	    (void *)(check + 1) > end)
 		return diff;
 	was = *check;
 	if (w->proto == PROTO_UDP && !was)
@@ -177,6 +182,7 @@ static __noinline enum verdict rewrite_icmp(const struct pkt *p,
 		.l3_off = p->l2_len,
 		.icmp_off = p->icmp_off,
 		.quoted_off = p->quoted_off,
+		.end = p->l2_len + p->l3_len,
 		.family = p->t.family,
 		.proto = p->t.proto,
 	};

@@ -81,6 +81,15 @@ type balancerFlowTableCount struct {
 	Busy     uint64
 }
 
+type balancerFragmentFirst struct {
+	_            structs.HostLayout
+	SportBe      uint16
+	DportBe      uint16
+	ExpiresTicks uint32
+	Proto        uint8
+	Pad          [3]uint8
+}
+
 type balancerFragmentKey struct {
 	_     structs.HostLayout
 	Saddr balancerAddr
@@ -88,13 +97,6 @@ type balancerFragmentKey struct {
 	Id    uint32
 	Proto uint8
 	Pad   [3]uint8
-}
-
-type balancerFragmentPorts struct {
-	_            structs.HostLayout
-	SportBe      uint16
-	DportBe      uint16
-	ExpiresTicks uint32
 }
 
 type balancerInterface struct {
@@ -209,6 +211,7 @@ const (
 	balancerMapVerdictCounts       = "verdict_counts"
 	balancerMapVips                = "vips"
 	balancerProgBalancer           = "balancer"
+	balancerVarAlwaysZero          = "always_zero"
 	balancerVarCfgAnswersPerSecond = "cfg_answers_per_second"
 	balancerVarCfgClosingTicks     = "cfg_closing_ticks"
 	balancerVarCfgFlowBuckets      = "cfg_flow_buckets"
@@ -290,6 +293,7 @@ type balancerMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type balancerVariableSpecs struct {
+	AlwaysZero          *ebpf.VariableSpec `ebpf:"always_zero"`
 	CfgAnswersPerSecond *ebpf.VariableSpec `ebpf:"cfg_answers_per_second"`
 	CfgClosingTicks     *ebpf.VariableSpec `ebpf:"cfg_closing_ticks"`
 	CfgFlowBuckets      *ebpf.VariableSpec `ebpf:"cfg_flow_buckets"`
@@ -363,6 +367,7 @@ func (m *balancerMaps) Close() error {
 //
 // It can be passed to loadBalancerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type balancerVariables struct {
+	AlwaysZero          *ebpf.Variable `ebpf:"always_zero"`
 	CfgAnswersPerSecond *ebpf.Variable `ebpf:"cfg_answers_per_second"`
 	CfgClosingTicks     *ebpf.Variable `ebpf:"cfg_closing_ticks"`
 	CfgFlowBuckets      *ebpf.Variable `ebpf:"cfg_flow_buckets"`

@@ -79,6 +79,15 @@ type tablesFlowTableCount struct {
 	Busy     uint64
 }
 
+type tablesFragmentFirst struct {
+	_            structs.HostLayout
+	SportBe      uint16
+	DportBe      uint16
+	ExpiresTicks uint32
+	Proto        uint8
+	Pad          [3]uint8
+}
+
 type tablesFragmentKey struct {
 	_     structs.HostLayout
 	Saddr tablesAddr
@@ -86,13 +95,6 @@ type tablesFragmentKey struct {
 	Id    uint32
 	Proto uint8
 	Pad   [3]uint8
-}
-
-type tablesFragmentPorts struct {
-	_            structs.HostLayout
-	SportBe      uint16
-	DportBe      uint16
-	ExpiresTicks uint32
 }
 
 type tablesInterface struct {
@@ -230,6 +232,7 @@ const (
 	tablesProgTableNone          = "table_none"
 	tablesProgTableSets          = "table_sets"
 	tablesProgTableSetsCpu       = "table_sets_cpu"
+	tablesVarAlwaysZero          = "always_zero"
 	tablesVarCfgAnswersPerSecond = "cfg_answers_per_second"
 	tablesVarCfgClosingTicks     = "cfg_closing_ticks"
 	tablesVarCfgFlowBuckets      = "cfg_flow_buckets"
@@ -319,6 +322,7 @@ type tablesMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tablesVariableSpecs struct {
+	AlwaysZero          *ebpf.VariableSpec `ebpf:"always_zero"`
 	CfgAnswersPerSecond *ebpf.VariableSpec `ebpf:"cfg_answers_per_second"`
 	CfgClosingTicks     *ebpf.VariableSpec `ebpf:"cfg_closing_ticks"`
 	CfgFlowBuckets      *ebpf.VariableSpec `ebpf:"cfg_flow_buckets"`
@@ -399,6 +403,7 @@ func (m *tablesMaps) Close() error {
 //
 // It can be passed to loadTablesObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tablesVariables struct {
+	AlwaysZero          *ebpf.Variable `ebpf:"always_zero"`
 	CfgAnswersPerSecond *ebpf.Variable `ebpf:"cfg_answers_per_second"`
 	CfgClosingTicks     *ebpf.Variable `ebpf:"cfg_closing_ticks"`
 	CfgFlowBuckets      *ebpf.Variable `ebpf:"cfg_flow_buckets"`

@@ -48,7 +48,7 @@ func (b *Box) answerTooBig(p *packet, mtu uint16) Result {
 
 func (b *Box) answer(p *packet, e icmpError, sent, silent dataplane.Verdict) Result {
 	speaker := b.speaker(p)
-	if !answerable(p.src.Addr()) || !speaker.IsValid() || !b.takeToken() {
+	if p.quote != nil || p.piece == laterPiece || !isHost(p.src.Addr()) || !speaker.IsValid() || !b.takeToken() {
 		return Result{Verdict: silent}
 	}
 	quote := p.ip()[:min(p.ipLen&^3, quoteMost)]
@@ -65,14 +65,16 @@ func (b *Box) answer(p *packet, e icmpError, sent, silent dataplane.Verdict) Res
 	return Result{Verdict: sent, Frame: out, Ifindex: p.ifindex}
 }
 
-// answerable says whether an address is a single host's (RFC 1122, Section
-// 3.2.2; RFC 4443, Section 2.4 e).
-func answerable(addr netip.Addr) bool {
-	first := addr.AsSlice()[0]
+// isHost says whether an address can be one host's on a network: neither
+// unspecified, loopback, multicast nor broadcast (RFC 1122, Section 3.2.1.3),
+// and in IPv6 none of the block of those and of IPv4's old forms (RFC 4291,
+// Section 2.5).
+func isHost(addr netip.Addr) bool {
 	if addr.Is4() {
+		first := addr.As4()[0]
 		return first != 0 && first != 127 && first < 224
 	}
-	return first != 0 && first != 0xff
+	return !addr.IsMulticast() && !netip.MustParsePrefix("::/96").Contains(addr)
 }
 
 // speaker is the source of an answer: the interface's address, else the VIP
