@@ -41,6 +41,7 @@ enum verdict {
 	VERDICT_DROP_TTL_EXPIRED,
 	VERDICT_DROP_TOO_BIG,
 	VERDICT_DROP_FRAGMENT,
+	VERDICT_DROP_BAD_SOURCE,
 	VERDICT_DROP_NO_SERVICE,
 	VERDICT_DROP_NO_BACKEND,
 	VERDICT_DROP_REPLY_CONFLICT,
@@ -122,18 +123,18 @@ struct origin {
 };
 _Static_assert(sizeof(struct origin) == 40, "abi");
 
-/* Where a ring's slots lie in the slots array. Written by one 8-byte store. */
-struct ring_span {
-	__u32 offset;
-	__u32 size; /* 0 = no ring */
-};
-
-/* A ring as published; old is valid while slots say SLOT_SETTLED_IN_OLD. */
+/*
+ * Where a ring lies in the slots array: a header, then size slots. The header
+ * is a slot too: it holds the span of the ring before the last change of size
+ * (current = offset, settled = size), valid while slots say
+ * SLOT_SETTLED_IN_OLD. Written by one 8-byte store and read by one load, so
+ * that a ring is swapped as a whole.
+ */
 struct ring {
-	struct ring_span now;
-	struct ring_span old;
+	__u32 offset; /* of the header */
+	__u32 size;   /* 0 = no ring */
 };
-_Static_assert(sizeof(struct ring) == 16, "abi");
+_Static_assert(sizeof(struct ring) == 8, "abi");
 
 /* One slot of a ring; see pick.h for the rules. Written by one 8-byte store. */
 struct slot {
@@ -189,6 +190,26 @@ _Static_assert(sizeof(struct flow_bucket) == 256, "abi");
 _Static_assert(__builtin_offsetof(struct flow_bucket, flow) ==
 		       sizeof(struct flow),
 	       "bucket_entry counts the header as an entry");
+
+/* What the fragments of one packet have in common. */
+struct fragment_key {
+	struct addr saddr;
+	struct addr daddr;
+	__u32 id;   /* as it lies in the packet; IPv4 uses 16 bits */
+	__u8 proto; /* IPv4 only: IPv6 tells fragments apart without it */
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct fragment_key) == 40, "abi");
+
+/* What the first fragment says for the later ones. */
+struct fragment_first {
+	__be16 sport_be;
+	__be16 dport_be;
+	__u32 expires_ticks;
+	__u8 proto;
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct fragment_first) == 12, "abi");
 
 /* A device that carries the program, by its ifindex. mac 0 = not ours. */
 struct interface {

@@ -12,22 +12,6 @@
 #include "maps.h"
 #include "pkt.h"
 
-/* The head of an ICMP error; both versions share the layout. */
-struct icmp_error {
-	__u8 type;
-	__u8 code;
-	__u16 check;
-	__be32 mtu_be; /* too big: IPv4 uses its lower half (RFC 1191, 4) */
-};
-
-enum icmp_type {
-	ICMP4_UNREACHABLE = 3,
-	ICMP4_CODE_TOO_BIG = 4,
-	ICMP4_TIME_EXCEEDED = 11,
-	ICMP6_TOO_BIG = 2,
-	ICMP6_TIME_EXCEEDED = 3,
-};
-
 enum answer_limit {
 	/* Bytes quoted of the offending packet. RFC 1812, 4.3.2.3 and RFC
 	 * 4443, 2.4 want more; this holds every header chain we forward. */
@@ -75,14 +59,14 @@ static __always_inline int answer_allowed(void)
 	return 1;
 }
 
-/* Never answer what is no single host (RFC 1122, 3.2.2; RFC 4443, 2.4 e). */
+/*
+ * Never answer an ICMP error, a later fragment, or what does not come from a
+ * single host (RFC 1122, 3.2.2; RFC 4443, 2.4 e).
+ */
 static __always_inline int answerable(const struct pkt *p)
 {
-	__u8 first = p->family == 4 ? p->saddr.octets[12] : p->saddr.octets[0];
-
-	if (p->family == 4)
-		return first && first != 127 && first < 224;
-	return first && first != 0xff;
+	return !p->icmp_off && p->fragment != FRAGMENT_LATER &&
+	       addr_is_host(p->t.family, &p->t.saddr);
 }
 
 /* Sums up to ANSWER_QUOTE bytes from the ICMP header on. */
@@ -100,16 +84,24 @@ static __always_inline __u64 answer_sum(const void *from, const void *end)
 	return sum;
 }
 
-static __always_inline void answer_from(const struct pkt *p, struct addr *from)
+/* The box's own address towards the packet's sender, if it has one. */
+static __always_inline const struct addr *answer_own(const struct pkt *p)
 {
 	const struct interface *in = ingress_interface(p);
 
+	if (!in)
+		return NULL;
+	if (p->t.family == 4)
+		return in->has_addr4 ? &in->addr4 : NULL;
+	return in->has_addr6 ? &in->addr6 : NULL;
+}
+
+static __always_inline void answer_from(const struct pkt *p, struct addr *from)
+{
+	const struct addr *own = answer_own(p);
+
 	/* Without an address of its own here the box speaks as the VIP. */
-	*from = p->daddr;
-	if (in && p->family == 4 && in->has_addr4)
-		*from = in->addr4;
-	if (in && p->family == 6 && in->has_addr6)
-		*from = in->addr6;
+	*from = own ? *own : p->t.daddr;
 }
 
 static __always_inline void answer_ip4(const struct pkt *p,
@@ -128,7 +120,7 @@ static __always_inline void answer_ip4(const struct pkt *p,
 	ip->ttl = ANSWER_TTL;
 	ip->protocol = PROTO_ICMP;
 	ip->saddr = addr_to4(&from);
-	ip->daddr = addr_to4(&p->saddr);
+	ip->daddr = addr_to4(&p->t.saddr);
 	ip->check = ~csum_fold(answer_sum(ip, ip + 1));
 	icmp->type = a->mtu ? ICMP4_UNREACHABLE : ICMP4_TIME_EXCEEDED;
 	icmp->code = a->mtu ? ICMP4_CODE_TOO_BIG : 0;
@@ -153,7 +145,7 @@ static __always_inline void answer_ip6(const struct pkt *p,
 	ip->nexthdr = PROTO_ICMP6;
 	ip->hop_limit = ANSWER_TTL;
 	__builtin_memcpy(&ip->saddr, &from, sizeof(ip->saddr));
-	__builtin_memcpy(&ip->daddr, &p->saddr, sizeof(ip->daddr));
+	__builtin_memcpy(&ip->daddr, &p->t.saddr, sizeof(ip->daddr));
 	icmp->type = a->mtu ? ICMP6_TOO_BIG : ICMP6_TIME_EXCEEDED;
 	icmp->code = 0;
 	icmp->check = 0;
@@ -197,8 +189,8 @@ static __noinline enum verdict answer_build(struct pkt *p,
 {
 	__u32 l2_len = p->l2_len;
 	__u32 headers = sizeof(struct icmp_error) +
-			(p->family == 4 ? sizeof(struct iphdr)
-					: sizeof(struct ipv6hdr));
+			(p->t.family == 4 ? sizeof(struct iphdr)
+					  : sizeof(struct ipv6hdr));
 	struct answer_l2 l2;
 	void *l3;
 
@@ -213,7 +205,7 @@ static __noinline enum verdict answer_build(struct pkt *p,
 	l3 = (void *)p->eth + l2_len;
 	if (l3 + sizeof(struct ipv6hdr) + sizeof(struct icmp_error) > p->end)
 		return VERDICT_DROP_INTERNAL;
-	if (p->family == 4)
+	if (p->t.family == 4)
 		answer_ip4(p, a, l3, l3 + sizeof(struct iphdr), p->end);
 	else
 		answer_ip6(p, a, l3, l3 + sizeof(struct ipv6hdr), p->end);
@@ -223,7 +215,8 @@ static __noinline enum verdict answer_build(struct pkt *p,
 static __always_inline enum verdict answer(struct pkt *p,
 					   const struct answer *a)
 {
-	if (!answerable(p) || !answer_allowed())
+	if (!answerable(p) || !(answer_own(p) || is_vip(&p->t.daddr)) ||
+	    !answer_allowed())
 		return a->silent;
 	return answer_build(p, a);
 }

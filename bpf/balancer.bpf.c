@@ -8,10 +8,13 @@
 #include "answer.h"
 #include "classify.h"
 #include "config.h"
+#include "fragment.h"
 #include "maps.h"
 #include "parse.h"
 #include "pick.h"
 #include "pkt.h"
+#include "reply.h"
+#include "rewrite_icmp.h"
 #include "rewrite_nat.h"
 #include "transmit.h"
 
@@ -62,7 +65,7 @@ static __always_inline enum verdict send(struct pkt *p, struct rewrite *r,
 	if (!fits && p->dont_fragment)
 		return answer_too_big(p, next->mtu);
 	r->hop = fits && next->kind == NEXT_HOP_NEIGHBOR;
-	v = rewrite_nat(p, r);
+	v = p->icmp_off ? rewrite_icmp(p, r) : rewrite_nat(p, r);
 	if (v != VERDICT_CONTINUE)
 		return v;
 	return fits ? transmit(p, next) : VERDICT_PASS_FRAGMENT_NEEDED;
@@ -77,9 +80,12 @@ static __always_inline enum verdict forward(struct pkt *p,
 	struct choice c = {};
 	enum verdict v;
 
+	if (!addr_is_host(p->t.family, &p->t.saddr) ||
+	    addr_equal(&p->t.saddr, &p->t.daddr))
+		return VERDICT_DROP_BAD_SOURCE;
 	if (p->ttl <= 1)
 		return answer_expired(p);
-	v = pick(p, s, &c, &b);
+	v = pick(&p->t, s, &c, &b);
 	if (v != VERDICT_CONTINUE)
 		return v;
 	r.addr = b->addr;
@@ -88,89 +94,15 @@ static __always_inline enum verdict forward(struct pkt *p,
 	return send(p, &r, &b->next);
 }
 
-/*
- * Whose reply a packet from a shared origin is: the service by the reply's
- * own entry, the backend by the flow's. Without one it is no service's.
- */
-static __noinline enum verdict reply_shared(const struct pkt *p,
-					    const struct origin *origin,
-					    struct rewrite *r, __u32 *backend)
-{
-	const struct endpoint *vip;
-	__u32 now = now_ticks();
-	struct flow_key k;
-	struct flow *f;
-	__u32 service;
-
-	flow_key_set(&k, &p->daddr, p->dport_be, SCOPE_REPLY | origin->id);
-	f = flow_find(&k, now);
-	if (!f)
-		return VERDICT_PASS_DIRECT;
-	service = f->value;
-	vip = bpf_map_lookup_elem(&service_keys, &service);
-	if (!vip)
-		return VERDICT_DROP_INTERNAL;
-	r->addr = vip->addr;
-	r->port_be = vip->port_be;
-	flow_key_set(&k, &p->daddr, p->dport_be, service);
-	f = flow_find(&k, now);
-	*backend = f ? f->value : 0;
-	return VERDICT_CONTINUE;
-}
-
-/* Whether a client spoke to the origin's own address. */
-static __noinline int reply_is_direct(const struct pkt *p,
-				      const struct origin *origin)
-{
-	struct flow_key k;
-
-	flow_key_set(&k, &p->daddr, p->dport_be, SCOPE_DIRECT | origin->id);
-	return flow_find(&k, now_ticks()) != NULL;
-}
-
-/* A backend that resets ends the flow for the table too, if it is there. */
-static __noinline void reply_reset(const struct pkt *p, __u32 service)
-{
-	__u32 now = now_ticks();
-	struct flow_key k;
-	struct flow *f;
-
-	flow_key_set(&k, &p->daddr, p->dport_be, service);
-	f = flow_find(&k, now);
-	if (!f)
-		return;
-	f->state = FLOW_CLOSING;
-	f->expires_ticks = now + cfg_closing_ticks;
-}
-
-/* What a reply is rewritten to, and whose it is. */
-static __always_inline enum verdict reply_match(const struct pkt *p,
-						const struct origin *origin,
-						struct rewrite *r,
-						__u32 *backend)
-{
-	r->source = 1;
-	if (origin->shared)
-		return reply_shared(p, origin, r, backend);
-	if (origin->direct && reply_is_direct(p, origin))
-		return VERDICT_PASS_DIRECT;
-	if (p->proto == PROTO_TCP && p->tcp_flags & TCP_RST)
-		reply_reset(p, origin->service);
-	r->addr = origin->vip;
-	r->port_be = origin->vip_port_be;
-	*backend = origin->backend;
-	return VERDICT_CONTINUE;
-}
-
 /* A packet from a backend's address and port. */
 static __always_inline enum verdict reply(struct pkt *p,
 					  const struct origin *origin)
 {
-	struct route_key to = {.prefixlen = 128, .addr = p->daddr};
+	struct route_key to = {.prefixlen = 128, .addr = p->t.daddr};
 	const struct next_hop unknown = {};
 	const struct next_hop *next;
 	struct rewrite r = {};
-	__u32 backend = 0;
+	struct reply_match m = {};
 	enum verdict v;
 
 	next = bpf_map_lookup_elem(&routes, &to);
@@ -178,14 +110,15 @@ static __always_inline enum verdict reply(struct pkt *p,
 		next = &unknown;
 	if (next->kind == NEXT_HOP_LOCAL)
 		return VERDICT_PASS_LOCAL;
-	v = reply_match(p, origin, &r, &backend);
+	v = reply_match(&p->t, origin, &m);
 	if (v != VERDICT_CONTINUE)
 		return v;
-	if (p->fragment)
-		return VERDICT_DROP_FRAGMENT;
+	r.source = 1;
+	r.addr = m.vip;
+	r.port_be = m.vip_port_be;
 	if (p->ttl <= 1)
 		return answer_expired(p);
-	count_backend(backend, p, 1);
+	count_backend(m.backend, p, 1);
 	return send(p, &r, next);
 }
 
@@ -198,6 +131,13 @@ static __always_inline enum verdict process(struct xdp_md *ctx, struct pkt *p)
 	if (v != VERDICT_CONTINUE)
 		return classify_trouble(p, v);
 	v = classify(p, &m);
+	/* The box's own sockets need the later fragments too. */
+	if (p->fragment == FRAGMENT_FIRST &&
+	    (v == VERDICT_CONTINUE || v == VERDICT_PASS_LOCAL))
+		fragment_remember(&p->t, p->fragment_id);
+	/* traceroute probes ports nobody uses: the box is a hop there too. */
+	if (v == VERDICT_DROP_NO_SERVICE && p->ttl <= 1)
+		return answer_expired(p);
 	if (v != VERDICT_CONTINUE)
 		return v;
 	if (m.service)

@@ -49,30 +49,32 @@ static __always_inline int addressed_to_us(const struct pkt *p)
 }
 
 /* Whether a socket of the box would take a packet of this VIP and port. */
-static __noinline int box_listens(const struct pkt *p)
+__noinline int box_listens(struct xdp_md *ctx, const struct tuple *t)
 {
 	struct bpf_sock_tuple tuple = {};
 	struct bpf_sock *sk;
 	__u32 len;
 
-	if (p->family == 4) {
-		tuple.ipv4.saddr = addr_to4(&p->saddr);
-		tuple.ipv4.daddr = addr_to4(&p->daddr);
-		tuple.ipv4.sport = p->sport_be;
-		tuple.ipv4.dport = p->dport_be;
+	if (!t)
+		return 0;
+	if (t->family == 4) {
+		tuple.ipv4.saddr = addr_to4(&t->saddr);
+		tuple.ipv4.daddr = addr_to4(&t->daddr);
+		tuple.ipv4.sport = t->sport_be;
+		tuple.ipv4.dport = t->dport_be;
 		len = sizeof(tuple.ipv4);
 	} else {
-		__builtin_memcpy(tuple.ipv6.saddr, &p->saddr, 16);
-		__builtin_memcpy(tuple.ipv6.daddr, &p->daddr, 16);
-		tuple.ipv6.sport = p->sport_be;
-		tuple.ipv6.dport = p->dport_be;
+		__builtin_memcpy(tuple.ipv6.saddr, &t->saddr, 16);
+		__builtin_memcpy(tuple.ipv6.daddr, &t->daddr, 16);
+		tuple.ipv6.sport = t->sport_be;
+		tuple.ipv6.dport = t->dport_be;
 		len = sizeof(tuple.ipv6);
 	}
-	if (p->proto == PROTO_TCP)
-		sk = bpf_skc_lookup_tcp(p->ctx, &tuple, len,
-					BPF_F_CURRENT_NETNS, 0);
+	if (t->proto == PROTO_TCP)
+		sk = bpf_skc_lookup_tcp(ctx, &tuple, len, BPF_F_CURRENT_NETNS,
+					0);
 	else
-		sk = bpf_sk_lookup_udp(p->ctx, &tuple, len, BPF_F_CURRENT_NETNS,
+		sk = bpf_sk_lookup_udp(ctx, &tuple, len, BPF_F_CURRENT_NETNS,
 				       0);
 	if (!sk)
 		return 0;
@@ -85,7 +87,7 @@ static __always_inline enum verdict classify_bare_vip(const struct pkt *p)
 {
 	if (!addressed_to_us(p))
 		return VERDICT_PASS_NOT_OURS;
-	if (box_listens(p))
+	if (box_listens(p->ctx, &p->t))
 		return VERDICT_PASS_LOCAL;
 	return VERDICT_DROP_NO_SERVICE;
 }
@@ -99,16 +101,16 @@ static __always_inline enum verdict classify_direct(const struct pkt *p,
 {
 	if (origin->shared || !addressed_to_us(p))
 		return VERDICT_PASS_NOT_OURS;
-	flow_keep_direct(p, origin);
+	flow_keep_direct(&p->t, origin);
 	return VERDICT_PASS_NOT_OURS;
 }
 
-/* Packets of other protocols, and fragments that show no ports. */
+/* Packets of protocols that no service carries. */
 static __always_inline enum verdict classify_portless(const struct pkt *p)
 {
-	if (!is_vip(&p->daddr) || !addressed_to_us(p))
+	if (!is_vip(&p->t.daddr) || !addressed_to_us(p))
 		return VERDICT_PASS_NOT_OURS;
-	return p->fragment ? VERDICT_DROP_FRAGMENT : VERDICT_PASS_LOCAL;
+	return VERDICT_PASS_LOCAL;
 }
 
 /* A malformed packet: trouble is its verdict if it is for a VIP. */
@@ -117,7 +119,7 @@ static __always_inline enum verdict classify_trouble(const struct pkt *p,
 {
 	if (trouble == VERDICT_PASS_NOT_OURS)
 		return trouble;
-	if (!is_vip(&p->daddr) || !addressed_to_us(p))
+	if (!is_vip(&p->t.daddr) || !addressed_to_us(p))
 		return VERDICT_PASS_NOT_OURS;
 	return trouble;
 }
@@ -126,28 +128,28 @@ static __always_inline enum verdict classify(const struct pkt *p,
 					     struct match *m)
 {
 	/* One key in turn for all lookups: stack is scarce. */
-	struct endpoint at = {.port_be = p->dport_be, .proto = p->proto};
+	struct endpoint at = {.port_be = p->t.dport_be, .proto = p->t.proto};
 	struct origin *origin;
 
-	if (p->proto != PROTO_TCP && p->proto != PROTO_UDP)
+	if (!tuple_has_ports(&p->t))
 		return classify_portless(p);
-	at.addr = p->daddr;
+	at.addr = p->t.daddr;
 	m->service = bpf_map_lookup_elem(&services, &at);
 	if (m->service) {
 		if (!addressed_to_us(p))
 			return VERDICT_PASS_NOT_OURS;
-		return p->fragment ? VERDICT_DROP_FRAGMENT : VERDICT_CONTINUE;
+		return VERDICT_CONTINUE;
 	}
-	at.addr = p->saddr;
-	at.port_be = p->sport_be;
+	at.addr = p->t.saddr;
+	at.port_be = p->t.sport_be;
 	m->origin = bpf_map_lookup_elem(&origins, &at);
 	if (m->origin)
 		return addressed_to_us(p) ? VERDICT_CONTINUE
 					  : VERDICT_PASS_NOT_OURS;
-	if (is_vip(&p->daddr))
+	if (is_vip(&p->t.daddr))
 		return classify_bare_vip(p);
-	at.addr = p->daddr;
-	at.port_be = p->dport_be;
+	at.addr = p->t.daddr;
+	at.port_be = p->t.dport_be;
 	origin = bpf_map_lookup_elem(&origins, &at);
 	if (origin)
 		return classify_direct(p, origin);

@@ -8,11 +8,13 @@
  *
  * Readers take no lock. An entry they matched can be replaced under them only
  * if it was evictable, so the worst they see is what an eviction a moment
- * earlier would have shown. Writers exclude each other by the first bucket's
+ * earlier would have shown; what they then refresh is the state and expiry of
+ * the flow that came in its place, which its next packet puts right. Writers exclude each other by the first bucket's
  * lock, which also makes all inserts of one key follow one another.
  */
 #pragma once
 
+#include "clock.h"
 #include "config.h"
 #include "hash.h"
 #include "maps.h"
@@ -22,7 +24,6 @@ enum flow_limit {
 	FLOW_LOCK_TRIES = 128,
 	FLOW_LEFT_MASK = 0x7fffffff,
 	FLOW_ENDED = 0x80000000,
-	TICK_SHIFT = 27, /* 2^27 ns, dataplane.TickDuration */
 };
 
 struct flow_key {
@@ -40,16 +41,6 @@ struct flow_content {
 	__u8 state; /* enum flow_state */
 	__u8 pad[3];
 };
-
-static __always_inline __u64 now_ns(void)
-{
-	return cfg_test ? test_clock_ns : bpf_ktime_get_coarse_ns();
-}
-
-static __always_inline __u32 now_ticks(void)
-{
-	return now_ns() >> TICK_SHIFT;
-}
 
 static __always_inline struct flow_table_count *flow_count(void)
 {
@@ -73,12 +64,6 @@ static __always_inline void flow_key_set(struct flow_key *k,
 static __always_inline __u32 flow_choice(const struct flow_key *k, int i)
 {
 	return hash_index(k->hash << (8 * i), cfg_flow_buckets);
-}
-
-/* Whether now is past a time, over the wrap of the tick counter. */
-static __always_inline int ticks_past(__u32 now, __u32 time)
-{
-	return (__s32)(now - time) > 0;
 }
 
 static __always_inline int flow_is(const struct flow *f,
@@ -275,21 +260,21 @@ static __always_inline int flow_fill(struct flow_bucket *first,
 }
 
 /*
- * Remembers content's value, state and expiry under a key that flow_find did
- * not know a moment ago. Returns the value in force: content's, also where
- * there was no room to remember it, or that of another CPU that was faster.
+ * Remembers a value under a key that flow_find did not know a moment ago.
+ * Returns the value in force: the given one, also where there was no room to
+ * remember it, or that of another CPU that was faster.
  */
-__noinline __u32 flow_remember(const struct flow_key *k,
-			       const struct flow_content *content, __u32 now)
+__noinline __u32 flow_remember(const struct flow_key *k, __u32 value,
+			       __u8 state, __u32 expires_ticks, __u32 now)
 {
+	struct flow_content content = {value, expires_ticks, state};
 	struct flow_table_count *count = flow_count();
 	struct flow_bucket *first;
-	__u32 index, place, value;
+	__u32 index, place;
 	struct flow *raced;
 
-	if (!k || !content || !count)
-		return 0;
-	value = content->value;
+	if (!k || !count)
+		return value;
 	index = flow_choice(k, 0);
 	first = bpf_map_lookup_elem(&flow_buckets, &index);
 	if (!first)
@@ -304,42 +289,42 @@ __noinline __u32 flow_remember(const struct flow_key *k,
 		value = raced->value;
 	else if (!place)
 		count->refused++;
-	else if (!flow_fill(first, k, content, now, place))
+	else if (!flow_fill(first, k, &content, now, place))
 		count->busy++;
 	bucket_unlock(first);
 	return value;
 }
 
 /* The state of a flow after a packet from its client. */
-static __always_inline __u8 flow_next_state(const struct pkt *p, __u8 state)
+static __always_inline __u8 flow_next_state(const struct tuple *t, __u8 state)
 {
-	if (p->proto == PROTO_UDP)
+	if (t->proto == PROTO_UDP)
 		return FLOW_ESTABLISHED;
-	if (p->tcp_flags & (TCP_FIN | TCP_RST))
+	if (t->tcp_flags & (TCP_FIN | TCP_RST))
 		return FLOW_CLOSING;
-	if (p->tcp_flags & TCP_SYN)
+	if (t->tcp_flags & TCP_SYN)
 		return state == FLOW_CLOSING ? FLOW_NEW : state;
 	return state == FLOW_NEW ? FLOW_ESTABLISHED : state;
 }
 
 /* The state a packet gives to a flow that was not known. */
-static __always_inline __u8 flow_first_state(const struct pkt *p)
+static __always_inline __u8 flow_first_state(const struct tuple *t)
 {
-	if (p->proto == PROTO_TCP && p->tcp_flags & (TCP_FIN | TCP_RST))
+	if (t->proto == PROTO_TCP && t->tcp_flags & (TCP_FIN | TCP_RST))
 		return FLOW_CLOSING;
 	return FLOW_NEW;
 }
 
 /* How long a flow may be silent in a state. A handshake gets no longer than
  * a flow that closes. */
-static __always_inline __u32 flow_idle(const struct pkt *p, __u8 state,
+static __always_inline __u32 flow_idle(const struct tuple *t, __u8 state,
 				       __u32 idle_ticks)
 {
-	if (p->proto != PROTO_TCP)
+	if (t->proto != PROTO_TCP)
 		return idle_ticks;
 	if (state == FLOW_CLOSING)
 		return cfg_closing_ticks;
-	if (state == FLOW_NEW && p->tcp_flags & TCP_SYN)
+	if (state == FLOW_NEW && t->tcp_flags & TCP_SYN)
 		return cfg_closing_ticks;
 	return idle_ticks;
 }
@@ -348,11 +333,11 @@ static __always_inline __u32 flow_idle(const struct pkt *p, __u8 state,
  * Notes a packet of a known flow. Stores only what changed: once a tick at
  * most for an established flow, so that its cache line can stay shared.
  */
-static __always_inline void flow_refresh(struct flow *f, const struct pkt *p,
+static __always_inline void flow_refresh(struct flow *f, const struct tuple *t,
 					 __u32 idle_ticks, __u32 now)
 {
-	__u8 state = flow_next_state(p, f->state);
-	__u32 expires = now + flow_idle(p, state, idle_ticks);
+	__u8 state = flow_next_state(t, f->state);
+	__u32 expires = now + flow_idle(t, state, idle_ticks);
 
 	if (f->expires_ticks != expires)
 		f->expires_ticks = expires;
@@ -361,32 +346,31 @@ static __always_inline void flow_refresh(struct flow *f, const struct pkt *p,
 }
 
 static __always_inline __u32 flow_keep(const struct flow_key *k,
-				       const struct pkt *p, __u32 value,
+				       const struct tuple *t, __u32 value,
 				       __u32 idle_ticks, __u32 now)
 {
-	struct flow_content content = {
-		.value = value,
-		.state = flow_first_state(p),
-	};
+	__u8 state = flow_first_state(t);
 
-	content.expires_ticks = now + flow_idle(p, content.state, idle_ticks);
-	return flow_remember(k, &content, now);
+	return flow_remember(k, value, state,
+			     now + flow_idle(t, state, idle_ticks), now);
 }
 
 /* Remembers or refreshes that a client speaks to a backend's own address. */
-static __noinline void flow_keep_direct(const struct pkt *p,
-					struct origin *origin)
+__noinline int flow_keep_direct(const struct tuple *t, struct origin *origin)
 {
 	__u32 now = now_ticks();
 	struct flow_key k;
 	struct flow *f;
 
-	flow_key_set(&k, &p->saddr, p->sport_be, SCOPE_DIRECT | origin->id);
+	if (!t || !origin)
+		return 0;
+	flow_key_set(&k, &t->saddr, t->sport_be, SCOPE_DIRECT | origin->id);
 	f = flow_find(&k, now);
 	if (f)
-		flow_refresh(f, p, origin->idle_ticks, now);
+		flow_refresh(f, t, origin->idle_ticks, now);
 	else
-		flow_keep(&k, p, 0, origin->idle_ticks, now);
+		flow_keep(&k, t, 0, origin->idle_ticks, now);
 	if (!origin->direct)
 		origin->direct = 1;
+	return 0;
 }

@@ -34,21 +34,21 @@ static __always_inline __u64 addr_word(const struct addr *a, int i)
 }
 
 /* The hash that picks the ring slot of a packet to a service. */
-static __always_inline __u64 flow_hash(const struct pkt *p)
+static __always_inline __u64 flow_hash(const struct tuple *t)
 {
 	__u64 h =
-		(bpf_ntohs(p->sport_be) | (__u64)bpf_ntohs(p->dport_be) << 16 |
-		 (__u64)p->proto << 32) *
+		(bpf_ntohs(t->sport_be) | (__u64)bpf_ntohs(t->dport_be) << 16 |
+		 (__u64)t->proto << 32) *
 		HASH_K0;
 
-	if (p->family == 4)
+	if (t->family == 4)
 		return hash_finish(
-			hash_mix(h, addr_to4(&p->saddr) |
-					    (__u64)addr_to4(&p->daddr) << 32));
-	h = hash_mix(h, addr_word(&p->saddr, 0));
-	h = hash_mix(h, addr_word(&p->saddr, 1));
-	h = hash_mix(h, addr_word(&p->daddr, 0));
-	h = hash_mix(h, addr_word(&p->daddr, 1));
+			hash_mix(h, addr_to4(&t->saddr) |
+					    (__u64)addr_to4(&t->daddr) << 32));
+	h = hash_mix(h, addr_word(&t->saddr, 0));
+	h = hash_mix(h, addr_word(&t->saddr, 1));
+	h = hash_mix(h, addr_word(&t->daddr, 0));
+	h = hash_mix(h, addr_word(&t->daddr, 1));
 	return hash_finish(h);
 }
 

@@ -23,8 +23,8 @@ struct {
 	__type(value, struct service);
 } services SEC(".maps");
 
-/* service id -> its key: where replies of a shared origin came from. Control
- * writes. */
+/* service id -> its key: where replies of a shared origin came from; protocol
+ * 0 = no service has the id. Control writes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -67,7 +67,7 @@ struct {
 	__type(value, struct ring);
 } rings SEC(".maps");
 
-/* The slots of all rings. Control fills a free span, then points a ring at
+/* The rings: headers and slots. Control fills a free span, then points a ring at
  * it; a span is filled again only when no program can still be reading it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -113,6 +113,15 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } tx_devices SEC(".maps");
+
+/* (source, destination, protocol, id) -> what the first fragment said. The
+ * program writes; full means that the oldest go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct fragment_key);
+	__type(value, struct fragment_first);
+} fragments SEC(".maps");
 
 /* verdict -> packets and bytes. The program writes. */
 struct {

@@ -7,6 +7,9 @@
 #pragma once
 
 #include "csum.h"
+#include "fragment.h"
+#include "parse_icmp.h"
+#include "parse_ip6.h"
 #include "pkt.h"
 
 enum parse_limit {
@@ -80,9 +83,9 @@ static __always_inline enum verdict parse_ip4(struct pkt *p)
 
 	if ((void *)(ip + 1) > p->end)
 		return VERDICT_PASS_NOT_OURS;
-	addr_from4(&p->saddr, ip->saddr);
-	addr_from4(&p->daddr, ip->daddr);
-	p->family = 4;
+	addr_from4(&p->t.saddr, ip->saddr);
+	addr_from4(&p->t.daddr, ip->daddr);
+	p->t.family = 4;
 	p->ttl = ip->ttl;
 	p->l3_len = bpf_ntohs(ip->tot_len);
 	hlen = ip->ihl * 4;
@@ -97,11 +100,44 @@ static __always_inline enum verdict parse_ip4(struct pkt *p)
 	if (!p->ttl)
 		return VERDICT_DROP_TTL_ZERO;
 	frag_off = bpf_ntohs(ip->frag_off);
-	p->fragment = !!(frag_off & (IP4_MF | IP4_OFFSET));
 	p->dont_fragment = !!(frag_off & IP4_DF);
-	p->proto = frag_off & IP4_OFFSET ? 0 : ip->protocol;
+	p->t.proto = ip->protocol;
 	p->l4 = p->l3 + hlen;
-	p->l4_len = p->l3_len - hlen;
+	p->l4_off = p->l2_len + hlen;
+	if (frag_off & (IP4_MF | IP4_OFFSET)) {
+		p->fragment_id = ip->id;
+		p->fragment = frag_off & IP4_OFFSET ? FRAGMENT_LATER
+						    : FRAGMENT_FIRST;
+	}
+	return VERDICT_CONTINUE;
+}
+
+/* Bytes of the IP packet from l4 on. */
+static __always_inline __u32 l4_len(const struct pkt *p)
+{
+	return p->l2_len + p->l3_len - p->l4_off;
+}
+
+/* Walks over extension headers to what they carry. A function of its own, for
+ * the stack of the caller. */
+static __noinline enum verdict parse_ip6_chain(struct pkt *p)
+{
+	struct ip6_chain c = {
+		.off = p->l4_off,
+		.end = p->l2_len + p->l3_len,
+		.proto = p->t.proto,
+	};
+	int v = ip6_walk(p->ctx, &c);
+
+	if (v != VERDICT_CONTINUE)
+		return v;
+	p->t.proto = c.proto;
+	p->fragment = c.fragment;
+	p->fragment_id = c.fragment_id;
+	p->l4_off = c.off;
+	/* From the number, so that the verifier sees one kind of pointer
+	 * however many headers came before. */
+	p->l4 = (void *)p->eth + (p->l4_off & MAX_OFFSET);
 	return VERDICT_CONTINUE;
 }
 
@@ -111,13 +147,13 @@ static __always_inline enum verdict parse_ip6(struct pkt *p)
 
 	if ((void *)(ip + 1) > p->end)
 		return VERDICT_PASS_NOT_OURS;
-	__builtin_memcpy(&p->saddr, &ip->saddr, sizeof(p->saddr));
-	__builtin_memcpy(&p->daddr, &ip->daddr, sizeof(p->daddr));
+	__builtin_memcpy(&p->t.saddr, &ip->saddr, sizeof(p->t.saddr));
+	__builtin_memcpy(&p->t.daddr, &ip->daddr, sizeof(p->t.daddr));
 	/* No such packet belongs on a wire (RFC 4291, 2.5.5.2), and it must
 	 * not pass for an IPv4 one. */
-	if (addr_is_mapped(&p->saddr) || addr_is_mapped(&p->daddr))
+	if (addr_is_mapped(&p->t.saddr) || addr_is_mapped(&p->t.daddr))
 		return VERDICT_PASS_NOT_OURS;
-	p->family = 6;
+	p->t.family = 6;
 	p->ttl = ip->hop_limit;
 	if (ip->version != 6)
 		return VERDICT_DROP_BAD_HEADER;
@@ -126,27 +162,26 @@ static __always_inline enum verdict parse_ip6(struct pkt *p)
 	p->l3_len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	if (!p->ttl)
 		return VERDICT_DROP_TTL_ZERO;
-	p->fragment = ip->nexthdr == PROTO_FRAGMENT;
 	p->dont_fragment = 1;
-	p->proto = p->fragment ? 0 : ip->nexthdr;
+	p->t.proto = ip->nexthdr;
 	p->l4 = ip + 1;
-	p->l4_len = p->l3_len - sizeof(*ip);
-	return VERDICT_CONTINUE;
+	p->l4_off = p->l2_len + sizeof(*ip);
+	return tuple_has_ports(&p->t) ? VERDICT_CONTINUE : parse_ip6_chain(p);
 }
 
 static __always_inline enum verdict parse_tcp(struct pkt *p)
 {
 	struct tcphdr *tcp = p->l4;
 
-	if ((void *)(tcp + 1) > p->end || p->l4_len < sizeof(*tcp))
+	if ((void *)(tcp + 1) > p->end || l4_len(p) < sizeof(*tcp))
 		return VERDICT_DROP_TRUNCATED;
 	if (tcp->doff * 4 < sizeof(*tcp))
 		return VERDICT_DROP_BAD_HEADER;
-	if (tcp->doff * 4 > p->l4_len)
+	if (tcp->doff * 4 > l4_len(p))
 		return VERDICT_DROP_BAD_LENGTH;
-	p->sport_be = tcp->source;
-	p->dport_be = tcp->dest;
-	p->tcp_flags = ((__u8 *)tcp)[13];
+	p->t.sport_be = tcp->source;
+	p->t.dport_be = tcp->dest;
+	p->t.tcp_flags = ((__u8 *)tcp)[13];
 	return VERDICT_CONTINUE;
 }
 
@@ -155,14 +190,47 @@ static __always_inline enum verdict parse_udp(struct pkt *p)
 	struct udphdr *udp = p->l4;
 	__u16 len;
 
-	if ((void *)(udp + 1) > p->end || p->l4_len < sizeof(*udp))
+	if ((void *)(udp + 1) > p->end || l4_len(p) < sizeof(*udp))
 		return VERDICT_DROP_TRUNCATED;
 	len = bpf_ntohs(udp->len);
 	/* The length of a fragmented datagram is that of the whole. */
-	if (len < sizeof(*udp) || (len > p->l4_len && !p->fragment))
+	if (len < sizeof(*udp) || (len > l4_len(p) && !p->fragment))
 		return VERDICT_DROP_BAD_LENGTH;
-	p->sport_be = udp->source;
-	p->dport_be = udp->dest;
+	p->t.sport_be = udp->source;
+	p->t.dport_be = udp->dest;
+	return VERDICT_CONTINUE;
+}
+
+/* Always 0, which the verifier does not know. */
+volatile __u32 always_zero = 0;
+
+/*
+ * Computes the header pointers anew from their offsets. To the verifier there
+ * is one kind of each then, whatever headers came before, and it checks what
+ * follows half as often.
+ */
+static __always_inline void parse_point(struct pkt *p)
+{
+	void *frame = p->eth;
+
+	p->l3 = frame + ((p->l2_len + always_zero) & MAX_L2);
+	p->l4 = frame + ((p->l4_off + always_zero) & MAX_OFFSET);
+}
+
+static __always_inline enum verdict parse_l4(struct pkt *p)
+{
+	parse_point(p);
+	if (p->fragment == FRAGMENT_LATER) {
+		p->l4 = NULL;
+		return fragment_recall(&p->t, p->fragment_id);
+	}
+	if (p->t.proto == PROTO_TCP)
+		return parse_tcp(p);
+	if (p->t.proto == PROTO_UDP)
+		return parse_udp(p);
+	if (p->t.proto == (p->t.family == 4 ? PROTO_ICMP : PROTO_ICMP6) &&
+	    !p->fragment)
+		parse_icmp(p);
 	return VERDICT_CONTINUE;
 }
 
@@ -186,9 +254,5 @@ static __always_inline enum verdict parse(struct xdp_md *ctx, struct pkt *p)
 		return VERDICT_PASS_NOT_OURS;
 	if (v != VERDICT_CONTINUE)
 		return v;
-	if (p->proto == PROTO_TCP)
-		return parse_tcp(p);
-	if (p->proto == PROTO_UDP)
-		return parse_udp(p);
-	return VERDICT_CONTINUE;
+	return parse_l4(p);
 }

@@ -90,30 +90,44 @@ static __always_inline void rewrite_udp(struct pkt *p, const struct rewrite *r,
 	udp->check = check ? check : 0xffff;
 }
 
-/* Needs p's pointers as parse left them: no helper may have moved the frame. */
-static __always_inline enum verdict rewrite_nat(struct pkt *p,
-						const struct rewrite *r)
+/* The transport header, which a later fragment does not have. */
+static __always_inline enum verdict rewrite_l4(struct pkt *p,
+					       const struct rewrite *r)
 {
-	__u32 l4_header = p->proto == PROTO_TCP ? sizeof(struct tcphdr)
-						: sizeof(struct udphdr);
-	__be16 port_be = r->source ? p->sport_be : p->dport_be;
+	__be16 port_be = r->source ? p->t.sport_be : p->t.dport_be;
 	__u64 diff;
 
-	/* parse checked this; said again for the verifier. */
-	if (p->l3 + sizeof(struct iphdr) > p->end || p->l4 + l4_header > p->end)
-		return VERDICT_DROP_INTERNAL;
-	diff = rewrite_addr_diff(r->source ? &p->saddr : &p->daddr, &r->addr);
+	diff = rewrite_addr_diff(r->source ? &p->t.saddr : &p->t.daddr,
+				 &r->addr);
 	diff = csum_diff2(diff, port_be, r->port_be);
-	if (p->family == 4)
-		rewrite_ip4(p, r);
-	else if (p->l3 + sizeof(struct ipv6hdr) <= p->end)
-		rewrite_ip6(p, r);
-	if (p->proto == PROTO_TCP) {
+	/* parse checked the lengths; said again for the verifier. */
+	if (p->t.proto == PROTO_TCP) {
 		if (p->l4 + sizeof(struct tcphdr) > p->end)
 			return VERDICT_DROP_INTERNAL;
 		rewrite_tcp(p, r, diff);
 	} else {
+		if (p->l4 + sizeof(struct udphdr) > p->end)
+			return VERDICT_DROP_INTERNAL;
 		rewrite_udp(p, r, diff);
 	}
+	return VERDICT_CONTINUE;
+}
+
+/* Needs p's pointers as parse left them: no helper may have moved the frame. */
+static __always_inline enum verdict rewrite_nat(struct pkt *p,
+						const struct rewrite *r)
+{
+	enum verdict v = VERDICT_CONTINUE;
+
+	if (p->l3 + sizeof(struct iphdr) > p->end)
+		return VERDICT_DROP_INTERNAL;
+	if (p->l4)
+		v = rewrite_l4(p, r);
+	if (v != VERDICT_CONTINUE)
+		return v;
+	if (p->t.family == 4)
+		rewrite_ip4(p, r);
+	else if (p->l3 + sizeof(struct ipv6hdr) <= p->end)
+		rewrite_ip6(p, r);
 	return VERDICT_CONTINUE;
 }

@@ -24,7 +24,7 @@ static __always_inline int frame_start(struct pkt *p, __u32 l2_len)
 static __always_inline enum verdict transmit(struct pkt *p,
 					     const struct next_hop *next)
 {
-	__be16 type_be = bpf_htons(p->family == 4 ? ETH_P_IP : ETH_P_IPV6);
+	__be16 type_be = bpf_htons(p->t.family == 4 ? ETH_P_IP : ETH_P_IPV6);
 	__u32 ifindex = next->ifindex;
 	struct vlan_tag *tag;
 

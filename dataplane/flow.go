@@ -42,7 +42,7 @@ const (
 	FlowNew FlowState = 0
 	// FlowEstablished has sent more than one.
 	FlowEstablished FlowState = 1
-	// FlowClosing has sent or received a FIN or RST.
+	// FlowClosing has sent a FIN or RST, or was reset by its backend.
 	FlowClosing FlowState = 2
 )
 

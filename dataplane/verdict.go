@@ -29,6 +29,7 @@ const (
 	DropTTLExpired
 	DropTooBig
 	DropFragment
+	DropBadSource
 	DropNoService
 	DropNoBackend
 	DropReplyConflict
@@ -71,7 +72,8 @@ var verdictTexts = [VerdictCount]verdictText{
 	DropTTLZero:        {"ttl-zero", ActionDrop, "arrived with TTL or hop limit 0"},
 	DropTTLExpired:     {"ttl-expired", ActionDrop, "TTL ran out here and the rate of answers is used up"},
 	DropTooBig:         {"too-big-silent", ActionDrop, "larger than the next link and the rate of answers is used up"},
-	DropFragment:       {"fragment", ActionDrop, "an IP fragment for a service"},
+	DropFragment:       {"fragment", ActionDrop, "a later fragment of a packet whose first one was not seen"},
+	DropBadSource:      {"bad-source", ActionDrop, "a source that no client can have: the VIP itself, loopback, multicast"},
 	DropNoService:      {"no-service", ActionDrop, "a VIP's port that no service uses and the box does not listen on"},
 	DropNoBackend:      {"no-backend", ActionDrop, "the service has no backend that can take the flow"},
 	DropReplyConflict:  {"reply-conflict", ActionDrop, "the same client port is busy on another service of this backend"},

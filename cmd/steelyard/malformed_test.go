@@ -42,12 +42,13 @@ func TestMalformed(t *testing.T) {
 		{"IPv4 header checksum", "bad-checksum", []packet.Layer{with(to4, func(ip *packet.IP) { ip.BadChecksum = true }), tcp}},
 		{"no TTL left", "ttl-zero", []packet.Layer{with(to4, func(ip *packet.IP) { ip.ZeroTTL = true }), udp}},
 		{"no hop limit left", "ttl-zero", []packet.Layer{with(to6, func(ip *packet.IP) { ip.ZeroTTL = true }), tcp}},
-		{"last hop, from nobody", "ttl-expired", []packet.Layer{with(to4, func(ip *packet.IP) { ip.TTL, ip.Src = 1, netip.MustParseAddr("127.0.0.1") }), udp}},
+		{"from nobody", "bad-source", []packet.Layer{with(to4, func(ip *packet.IP) { ip.Src = netip.MustParseAddr("127.0.0.1") }), udp}},
+		{"from the VIP itself", "bad-source", []packet.Layer{with(to6, func(ip *packet.IP) { ip.Src = site.VIP6 }), tcp}},
 		{"IPv4 header shorter than one", "bad-header", []packet.Layer{with(to4, func(ip *packet.IP) { ip.HeaderWords = &words4 }), udp}},
 		{"IPv4 of version 5", "bad-header", []packet.Layer{with(to4, func(ip *packet.IP) { ip.Version = 5 }), udp}},
 		{"IPv6 of version 7", "bad-header", []packet.Layer{with(to6, func(ip *packet.IP) { ip.Version = 7 }), udp}},
 		{"TCP header shorter than one", "bad-header", []packet.Layer{to6, packet.TCP{Src: 4444, Dst: vipPort, Flags: "S", DataWords: &words4}}},
-		{"first fragment", "fragment", []packet.Layer{with(to4, func(ip *packet.IP) { ip.Fragment = &packet.Fragment{ID: 7, More: true} }), udp, packet.Payload(64)}},
+		{"later fragment", "fragment", []packet.Layer{with(to4, func(ip *packet.IP) { ip.Fragment = &packet.Fragment{ID: 7, Offset: 8}; ip.Proto = protoUDP }), packet.Payload(64)}},
 		{"later fragment over IPv6", "fragment", []packet.Layer{with(to6, func(ip *packet.IP) { ip.Fragment = &packet.Fragment{ID: 7, Offset: 8}; ip.Proto = protoUDP }), packet.Payload(64)}},
 	}
 	head := packet.Ether{Src: dataplane.MAC(mac(t, b.client, "eth0")), Dst: dataplane.MAC(mac(t, b.gateway, "wan"))}

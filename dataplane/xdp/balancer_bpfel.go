@@ -81,6 +81,24 @@ type balancerFlowTableCount struct {
 	Busy     uint64
 }
 
+type balancerFragmentFirst struct {
+	_            structs.HostLayout
+	SportBe      uint16
+	DportBe      uint16
+	ExpiresTicks uint32
+	Proto        uint8
+	Pad          [3]uint8
+}
+
+type balancerFragmentKey struct {
+	_     structs.HostLayout
+	Saddr balancerAddr
+	Daddr balancerAddr
+	Id    uint32
+	Proto uint8
+	Pad   [3]uint8
+}
+
 type balancerInterface struct {
 	_        structs.HostLayout
 	Mac      [6]uint8
@@ -115,12 +133,6 @@ type balancerOrigin struct {
 }
 
 type balancerRing struct {
-	_   structs.HostLayout
-	Now balancerRingSpan
-	Old balancerRingSpan
-}
-
-type balancerRingSpan struct {
 	_      structs.HostLayout
 	Offset uint32
 	Size   uint32
@@ -170,11 +182,12 @@ const (
 	balancerVerdictVERDICT_DROP_TTL_EXPIRED     balancerVerdict = 15
 	balancerVerdictVERDICT_DROP_TOO_BIG         balancerVerdict = 16
 	balancerVerdictVERDICT_DROP_FRAGMENT        balancerVerdict = 17
-	balancerVerdictVERDICT_DROP_NO_SERVICE      balancerVerdict = 18
-	balancerVerdictVERDICT_DROP_NO_BACKEND      balancerVerdict = 19
-	balancerVerdictVERDICT_DROP_REPLY_CONFLICT  balancerVerdict = 20
-	balancerVerdictVERDICT_DROP_INTERNAL        balancerVerdict = 21
-	balancerVerdictVERDICT_COUNT                balancerVerdict = 22
+	balancerVerdictVERDICT_DROP_BAD_SOURCE      balancerVerdict = 18
+	balancerVerdictVERDICT_DROP_NO_SERVICE      balancerVerdict = 19
+	balancerVerdictVERDICT_DROP_NO_BACKEND      balancerVerdict = 20
+	balancerVerdictVERDICT_DROP_REPLY_CONFLICT  balancerVerdict = 21
+	balancerVerdictVERDICT_DROP_INTERNAL        balancerVerdict = 22
+	balancerVerdictVERDICT_COUNT                balancerVerdict = 23
 )
 
 // Names of all BPF objects in the ELF.
@@ -186,6 +199,7 @@ const (
 	balancerMapBackends            = "backends"
 	balancerMapFlowBuckets         = "flow_buckets"
 	balancerMapFlowCounts          = "flow_counts"
+	balancerMapFragments           = "fragments"
 	balancerMapInterfaces          = "interfaces"
 	balancerMapOrigins             = "origins"
 	balancerMapRings               = "rings"
@@ -197,6 +211,7 @@ const (
 	balancerMapVerdictCounts       = "verdict_counts"
 	balancerMapVips                = "vips"
 	balancerProgBalancer           = "balancer"
+	balancerVarAlwaysZero          = "always_zero"
 	balancerVarCfgAnswersPerSecond = "cfg_answers_per_second"
 	balancerVarCfgClosingTicks     = "cfg_closing_ticks"
 	balancerVarCfgFlowBuckets      = "cfg_flow_buckets"
@@ -261,6 +276,7 @@ type balancerMapSpecs struct {
 	Backends      *ebpf.MapSpec `ebpf:"backends"`
 	FlowBuckets   *ebpf.MapSpec `ebpf:"flow_buckets"`
 	FlowCounts    *ebpf.MapSpec `ebpf:"flow_counts"`
+	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
 	Interfaces    *ebpf.MapSpec `ebpf:"interfaces"`
 	Origins       *ebpf.MapSpec `ebpf:"origins"`
 	Rings         *ebpf.MapSpec `ebpf:"rings"`
@@ -277,6 +293,7 @@ type balancerMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type balancerVariableSpecs struct {
+	AlwaysZero          *ebpf.VariableSpec `ebpf:"always_zero"`
 	CfgAnswersPerSecond *ebpf.VariableSpec `ebpf:"cfg_answers_per_second"`
 	CfgClosingTicks     *ebpf.VariableSpec `ebpf:"cfg_closing_ticks"`
 	CfgFlowBuckets      *ebpf.VariableSpec `ebpf:"cfg_flow_buckets"`
@@ -312,6 +329,7 @@ type balancerMaps struct {
 	Backends      *ebpf.Map `ebpf:"backends"`
 	FlowBuckets   *ebpf.Map `ebpf:"flow_buckets"`
 	FlowCounts    *ebpf.Map `ebpf:"flow_counts"`
+	Fragments     *ebpf.Map `ebpf:"fragments"`
 	Interfaces    *ebpf.Map `ebpf:"interfaces"`
 	Origins       *ebpf.Map `ebpf:"origins"`
 	Rings         *ebpf.Map `ebpf:"rings"`
@@ -331,6 +349,7 @@ func (m *balancerMaps) Close() error {
 		m.Backends,
 		m.FlowBuckets,
 		m.FlowCounts,
+		m.Fragments,
 		m.Interfaces,
 		m.Origins,
 		m.Rings,
@@ -348,6 +367,7 @@ func (m *balancerMaps) Close() error {
 //
 // It can be passed to loadBalancerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type balancerVariables struct {
+	AlwaysZero          *ebpf.Variable `ebpf:"always_zero"`
 	CfgAnswersPerSecond *ebpf.Variable `ebpf:"cfg_answers_per_second"`
 	CfgClosingTicks     *ebpf.Variable `ebpf:"cfg_closing_ticks"`
 	CfgFlowBuckets      *ebpf.Variable `ebpf:"cfg_flow_buckets"`

@@ -4,4 +4,4 @@ package xdp
 // that it is the same on every machine; a test compares it with what is
 // checked in.
 //
-//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -go-package xdp -target bpfel -cflags "-O2 -g -fno-strict-aliasing -Wall -Werror -mcpu=v3 -nostdinc -fdebug-prefix-map=../..=. -I../../bpf -I../../bpf/include" -type verdict -type ring_span -type slot -type flow -type next_hop -type answer_budget balancer ../../bpf/balancer.bpf.c
+//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -go-package xdp -target bpfel -cflags "-O2 -g -fno-strict-aliasing -Wall -Werror -mcpu=v3 -nostdinc -fdebug-prefix-map=../..=. -I../../bpf -I../../bpf/include" -type verdict -type slot -type flow -type next_hop -type answer_budget balancer ../../bpf/balancer.bpf.c

@@ -30,7 +30,7 @@ type Sizes struct {
 	Origins  int
 	Backends int // backend ids go from 1 to Backends
 	Rings    int // ring ids go from 1 to Rings
-	Slots    int // slots of all rings, including those being replaced
+	Slots    int // slots of all rings and one more each, including those being replaced
 	Routes   int
 }
 
@@ -42,7 +42,8 @@ type Options struct {
 	Closing time.Duration
 	// LongestIdle is the longest Service.Idle that will be used. Default 2h.
 	LongestIdle time.Duration
-	// AnswersPerSecond bounds the ICMP errors each CPU sends. Default 1000.
+	// AnswersPerSecond bounds the ICMP errors each CPU sends; at least 10.
+	// Default 1000.
 	AnswersPerSecond int
 	// Test makes the program take its time from SetTestClock and report
 	// its verdicts to Run. Never set it on a program that carries traffic.
@@ -58,6 +59,10 @@ const MaxIfindex = 1<<16 - 1
 
 // maxTxDevices bounds the devices that frames can be redirected to.
 const maxTxDevices = 1024
+
+// maxFragments bounds the fragmented packets on their way at one time; beyond
+// that the oldest lose their later fragments.
+const maxFragments = 1 << 14
 
 // Balancer is a loaded packet path. Its methods may be called concurrently,
 // except that changes to one table must be serialised by the caller.
@@ -115,6 +120,7 @@ func (o *Options) setDefaults() {
 	if o.AnswersPerSecond == 0 {
 		o.AnswersPerSecond = 1000
 	}
+	o.AnswersPerSecond = max(o.AnswersPerSecond, 10)
 	for _, n := range []*int{&o.Flows, &o.Services, &o.VIPs, &o.Origins, &o.Backends, &o.Rings, &o.Slots, &o.Routes} {
 		*n = max(*n, 1)
 	}
@@ -146,6 +152,7 @@ func configure(spec *ebpf.CollectionSpec, o Options) (int, error) {
 		maps.FlowBuckets:   buckets,
 		maps.Interfaces:    MaxIfindex + 1,
 		maps.TxDevices:     maxTxDevices,
+		maps.Fragments:     maxFragments,
 	} {
 		spec.MaxEntries = uint32(n)
 	}

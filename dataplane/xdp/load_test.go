@@ -48,6 +48,7 @@ func TestVerdictsAgreeWithProgram(t *testing.T) {
 		balancerVerdictVERDICT_DROP_TTL_EXPIRED:     dataplane.DropTTLExpired,
 		balancerVerdictVERDICT_DROP_TOO_BIG:         dataplane.DropTooBig,
 		balancerVerdictVERDICT_DROP_FRAGMENT:        dataplane.DropFragment,
+		balancerVerdictVERDICT_DROP_BAD_SOURCE:      dataplane.DropBadSource,
 		balancerVerdictVERDICT_DROP_NO_SERVICE:      dataplane.DropNoService,
 		balancerVerdictVERDICT_DROP_NO_BACKEND:      dataplane.DropNoBackend,
 		balancerVerdictVERDICT_DROP_REPLY_CONFLICT:  dataplane.DropReplyConflict,
@@ -95,7 +96,7 @@ func TestReplaceRingReusesSpace(t *testing.T) {
 			t.Fatalf("replace %d: %v", i, err)
 		}
 	}
-	if got, want := b.slots.inUse, uint32(4093+1021); got != want {
+	if got, want := b.slots.inUse, uint32(4093+1+1021+1); got != want {
 		t.Errorf("%d slots in use, want %d", got, want)
 	}
 	for id := range dataplane.RingID(2) {
@@ -117,8 +118,8 @@ func TestReplaceRingRefusesWhatDoesNotFit(t *testing.T) {
 	if err := b.ReplaceRing(1, ring(1<<14, 8)); err == nil {
 		t.Fatal("a ring larger than the table was accepted")
 	}
-	at := b.rings[1].Now
-	if at.Size != 1021 || b.slots.slots[at.Offset].Current != 7 {
+	at := b.rings[1]
+	if at.Size != 1021 || b.slots.slots[at.Offset+1].Current != 7 {
 		t.Errorf("the ring before the refused one is gone: %+v", at)
 	}
 }

@@ -33,6 +33,12 @@ func TestOracle(t *testing.T) {
 			}
 			t.Logf("%-16s %d", v, town.seen[v])
 		}
+		for kind := range sentKinds {
+			if town.sent[kind] < enoughSent {
+				t.Errorf("only %d of %d packets were sent on that are: %s", town.sent[kind], oraclePackets, kind)
+			}
+			t.Logf("sent on: %-22s %d", kind, town.sent[kind])
+		}
 	})
 }
 
@@ -56,7 +62,7 @@ func (t *town) step(m *machine, i int) {
 	case t.rng.Intn(4) == 0:
 		m.advance(time.Duration(t.rng.Intn(int(20 * time.Millisecond))))
 	}
-	frame := packet.Random(t.rng, t.world)
+	frame := t.nextFrame()
 	if t.rng.Intn(5) < 2 {
 		frame = packet.Mutate(t.rng, frame)
 	}
@@ -79,6 +85,12 @@ func (t *town) sendFrom(m *machine, i int, from uint32, frame []byte) {
 	}
 	result, disagree := m.send(from, frame)
 	t.seen[result.Verdict]++
+	t.noteKind(frame, result)
+	if packet.VerifyChecksums(frame) == nil && result.Frame != nil {
+		if err := packet.VerifyChecksums(result.Frame); err != nil {
+			m.tb.Fatalf("packet %d was right and is not afterwards: %v\nin:\n%s\nout:\n%s", i, err, packet.String(frame), packet.String(result.Frame))
+		}
+	}
 	if disagree != "" {
 		m.tb.Fatalf("packet %d from device %d: %s\nin:\n%s%s", i, from, disagree, packet.String(frame), hex.EncodeToString(frame))
 	}

@@ -21,6 +21,8 @@ type town struct {
 	d     cases.Devices
 	world packet.World
 	seen  [dataplane.VerdictCount]int
+	sent  map[string]int                             // packets sent on, by sentKinds
+	first []byte                                     // the latest first fragment
 	away  map[dataplane.ServiceKey]dataplane.Service // services that are gone for a while
 }
 
@@ -46,7 +48,7 @@ var (
 )
 
 func newTown(rng *rand.Rand, d cases.Devices) *town {
-	t := &town{rng: rng, box: model.New(), d: d, away: map[dataplane.ServiceKey]dataplane.Service{}}
+	t := &town{rng: rng, box: model.New(), d: d, sent: map[string]int{}, away: map[dataplane.ServiceKey]dataplane.Service{}}
 	b := t.box
 	b.Now, b.Closing, b.AnswersPerSecond, b.Listens = 5*time.Hour, townClosing, townAnswers, listens
 	b.Devices[d.Outside], b.Devices[d.Inside] = true, true

@@ -110,6 +110,7 @@ func (b *Balancer) tables() map[string]*ebpf.Map {
 		"backends":       b.objs.Backends,
 		"flow_buckets":   b.objs.FlowBuckets,
 		"flow_counts":    b.objs.FlowCounts,
+		"fragments":      b.objs.Fragments,
 		"interfaces":     b.objs.Interfaces,
 		"origins":        b.objs.Origins,
 		"rings":          b.objs.Rings,

@@ -13,8 +13,16 @@ import (
 // is not in the object; a wrong number fails every ring test.
 const slotAsk = uint32(1) << 31
 
-// span is a run of slots. Zero size = none.
+// span is a run of slots: a ring's header and its slots. Zero size = none.
 type span struct{ offset, size uint32 }
+
+// ringSize is the number of slots without the header.
+func (s span) ringSize() uint32 {
+	if s.size == 0 {
+		return 0
+	}
+	return s.size - 1
+}
 
 // published is what the program reads for one ring now.
 type published struct {
@@ -92,18 +100,20 @@ func (s *slotSpace) release(r span) {
 	}
 }
 
-// write copies slots into a fresh run.
-func (s *slotSpace) write(slots []dataplane.Slot) (span, error) {
+// write copies a ring into a fresh run: a header that says where the ring
+// before the last change of size lies, and the slots.
+func (s *slotSpace) write(slots []dataplane.Slot, old span) (span, error) {
 	if len(slots) == 0 {
 		return span{}, nil
 	}
-	r, ok := s.alloc(uint32(len(slots)))
+	r, ok := s.alloc(uint32(len(slots)) + 1)
 	if !ok {
 		return span{}, fmt.Errorf("%d slots for a ring, %d of %d in use: %w", len(slots), s.inUse, len(s.slots), ErrNoSpace)
 	}
 	to := s.slots[r.offset : r.offset+r.size]
+	to[0] = balancerSlot{Current: old.offset, Settled: old.ringSize()}
 	for i, slot := range slots {
-		to[i] = toSlot(slot)
+		to[i+1] = toSlot(slot)
 	}
 	return r, nil
 }
@@ -124,45 +134,43 @@ func (b *Balancer) ReplaceRing(id dataplane.RingID, r *dataplane.Ring) error {
 	}
 	s, before := b.slots, b.slots.rings[id]
 	if r == nil {
-		b.point(id, span{}, span{})
+		b.point(id, span{})
 		delete(s.rings, id)
 		s.release(before.now)
 		s.release(before.old)
 		return nil
 	}
-	now, err := s.write(r.Slots)
-	if err != nil {
-		return fmt.Errorf("replace ring %d: %w", id, err)
-	}
-	after := published{ring: r, now: now}
+	after := published{ring: r}
+	var err error
 	switch {
 	case len(r.Old) == 0:
 	case before.ring != nil && sameSlots(r.Old, before.ring.Slots):
-		after.old, before.now = before.now, span{}
+		after.old = before.now
 	case before.ring != nil && sameSlots(r.Old, before.ring.Old):
-		after.old, before.old = before.old, span{}
+		after.old = before.old
 	default:
-		if after.old, err = s.write(r.Old); err != nil {
-			s.release(now)
+		if after.old, err = s.write(r.Old, span{}); err != nil {
 			return fmt.Errorf("replace ring %d: %w", id, err)
 		}
 	}
-	b.point(id, after.now, after.old)
+	if after.now, err = s.write(r.Slots, after.old); err != nil {
+		if after.old != before.now && after.old != before.old {
+			s.release(after.old)
+		}
+		return fmt.Errorf("replace ring %d: %w", id, err)
+	}
+	b.point(id, after.now)
 	s.rings[id] = after
-	s.release(before.now)
-	s.release(before.old)
+	for _, gone := range []span{before.now, before.old} {
+		if gone != after.old {
+			s.release(gone)
+		}
+	}
 	return nil
 }
 
-// point switches a ring over: one store, after the old ring it may refer to.
-// A packet between the two stores finds the old ring next to a ring that does
-// not refer to it, which is harmless.
-func (b *Balancer) point(id dataplane.RingID, now, old span) {
-	storeSpan(&b.rings[id].Old, old)
-	storeSpan(&b.rings[id].Now, now)
-}
-
-func storeSpan(p *balancerRingSpan, s span) {
-	word := (*uint64)(unsafe.Pointer(&p.Offset))
-	atomic.StoreUint64(word, uint64(s.offset)|uint64(s.size)<<32)
+// point switches a ring over, by one store.
+func (b *Balancer) point(id dataplane.RingID, now span) {
+	word := (*uint64)(unsafe.Pointer(&b.rings[id].Offset))
+	atomic.StoreUint64(word, uint64(now.offset)|uint64(now.ringSize())<<32)
 }

@@ -71,7 +71,18 @@ func (b *Balancer) PutServices(services map[dataplane.ServiceKey]dataplane.Servi
 
 // DeleteServices removes services; missing ones are no error.
 func (b *Balancer) DeleteServices(keys []dataplane.ServiceKey) error {
-	return deleteAll(b.objs.Services, "services", convert(keys, toEndpoint))
+	var ids []uint32
+	for _, key := range convert(keys, toEndpoint) {
+		var s balancerService
+		if err := b.objs.Services.Lookup(&key, &s); err == nil {
+			ids = append(ids, s.Id)
+		}
+	}
+	if err := deleteAll(b.objs.Services, "services", convert(keys, toEndpoint)); err != nil {
+		return err
+	}
+	// An id without a key: replies that name it belong to nobody now.
+	return putAll(b.objs.ServiceKeys, "service keys", ids, make([]balancerEndpoint, len(ids)))
 }
 
 // PutVIPs adds addresses whose every port the program answers for.

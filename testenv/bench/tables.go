@@ -64,7 +64,7 @@ func configureTables(spec *ebpf.CollectionSpec, flows int) error {
 	ways := len(tablesFlowBucket{}.Flow)
 	buckets := uint32(max(1, (places+ways-1)/ways))
 	cpus := ebpf.MustPossibleCPU()
-	maps.Slots.MaxEntries = uint32(ringSize())
+	maps.Slots.MaxEntries = uint32(ringSize()) + 1 // and its header
 	maps.Backends.MaxEntries = backends + 1
 	maps.LruFlows.MaxEntries = uint32(places)
 	// The kernel splits its entries between the CPUs.
@@ -94,7 +94,7 @@ func (r *rig) fillTables(t *tableSet) error {
 	}
 	keys, values := make([]uint32, ringSize()), make([]tablesSlot, ringSize())
 	for i := range keys {
-		keys[i] = uint32(i)
+		keys[i] = uint32(i) + 1 // past the header
 		values[i].Current = uint32(1 + i%backends)
 		values[i].Settled = values[i].Current
 	}

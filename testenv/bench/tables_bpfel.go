@@ -79,6 +79,24 @@ type tablesFlowTableCount struct {
 	Busy     uint64
 }
 
+type tablesFragmentFirst struct {
+	_            structs.HostLayout
+	SportBe      uint16
+	DportBe      uint16
+	ExpiresTicks uint32
+	Proto        uint8
+	Pad          [3]uint8
+}
+
+type tablesFragmentKey struct {
+	_     structs.HostLayout
+	Saddr tablesAddr
+	Daddr tablesAddr
+	Id    uint32
+	Proto uint8
+	Pad   [3]uint8
+}
+
 type tablesInterface struct {
 	_        structs.HostLayout
 	Mac      [6]uint8
@@ -129,17 +147,9 @@ type tablesOrigin struct {
 }
 
 type tablesRing struct {
-	_   structs.HostLayout
-	Now struct {
-		_      structs.HostLayout
-		Offset uint32
-		Size   uint32
-	}
-	Old struct {
-		_      structs.HostLayout
-		Offset uint32
-		Size   uint32
-	}
+	_      structs.HostLayout
+	Offset uint32
+	Size   uint32
 }
 
 type tablesRouteKey struct {
@@ -186,11 +196,12 @@ const (
 	tablesVerdictVERDICT_DROP_TTL_EXPIRED     tablesVerdict = 15
 	tablesVerdictVERDICT_DROP_TOO_BIG         tablesVerdict = 16
 	tablesVerdictVERDICT_DROP_FRAGMENT        tablesVerdict = 17
-	tablesVerdictVERDICT_DROP_NO_SERVICE      tablesVerdict = 18
-	tablesVerdictVERDICT_DROP_NO_BACKEND      tablesVerdict = 19
-	tablesVerdictVERDICT_DROP_REPLY_CONFLICT  tablesVerdict = 20
-	tablesVerdictVERDICT_DROP_INTERNAL        tablesVerdict = 21
-	tablesVerdictVERDICT_COUNT                tablesVerdict = 22
+	tablesVerdictVERDICT_DROP_BAD_SOURCE      tablesVerdict = 18
+	tablesVerdictVERDICT_DROP_NO_SERVICE      tablesVerdict = 19
+	tablesVerdictVERDICT_DROP_NO_BACKEND      tablesVerdict = 20
+	tablesVerdictVERDICT_DROP_REPLY_CONFLICT  tablesVerdict = 21
+	tablesVerdictVERDICT_DROP_INTERNAL        tablesVerdict = 22
+	tablesVerdictVERDICT_COUNT                tablesVerdict = 23
 )
 
 // Names of all BPF objects in the ELF.
@@ -203,6 +214,7 @@ const (
 	tablesMapCpuTables           = "cpu_tables"
 	tablesMapFlowBuckets         = "flow_buckets"
 	tablesMapFlowCounts          = "flow_counts"
+	tablesMapFragments           = "fragments"
 	tablesMapInterfaces          = "interfaces"
 	tablesMapLruCpuFlows         = "lru_cpu_flows"
 	tablesMapLruFlows            = "lru_flows"
@@ -220,6 +232,7 @@ const (
 	tablesProgTableNone          = "table_none"
 	tablesProgTableSets          = "table_sets"
 	tablesProgTableSetsCpu       = "table_sets_cpu"
+	tablesVarAlwaysZero          = "always_zero"
 	tablesVarCfgAnswersPerSecond = "cfg_answers_per_second"
 	tablesVarCfgClosingTicks     = "cfg_closing_ticks"
 	tablesVarCfgFlowBuckets      = "cfg_flow_buckets"
@@ -290,6 +303,7 @@ type tablesMapSpecs struct {
 	CpuTables     *ebpf.MapSpec `ebpf:"cpu_tables"`
 	FlowBuckets   *ebpf.MapSpec `ebpf:"flow_buckets"`
 	FlowCounts    *ebpf.MapSpec `ebpf:"flow_counts"`
+	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
 	Interfaces    *ebpf.MapSpec `ebpf:"interfaces"`
 	LruCpuFlows   *ebpf.MapSpec `ebpf:"lru_cpu_flows"`
 	LruFlows      *ebpf.MapSpec `ebpf:"lru_flows"`
@@ -308,6 +322,7 @@ type tablesMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tablesVariableSpecs struct {
+	AlwaysZero          *ebpf.VariableSpec `ebpf:"always_zero"`
 	CfgAnswersPerSecond *ebpf.VariableSpec `ebpf:"cfg_answers_per_second"`
 	CfgClosingTicks     *ebpf.VariableSpec `ebpf:"cfg_closing_ticks"`
 	CfgFlowBuckets      *ebpf.VariableSpec `ebpf:"cfg_flow_buckets"`
@@ -345,6 +360,7 @@ type tablesMaps struct {
 	CpuTables     *ebpf.Map `ebpf:"cpu_tables"`
 	FlowBuckets   *ebpf.Map `ebpf:"flow_buckets"`
 	FlowCounts    *ebpf.Map `ebpf:"flow_counts"`
+	Fragments     *ebpf.Map `ebpf:"fragments"`
 	Interfaces    *ebpf.Map `ebpf:"interfaces"`
 	LruCpuFlows   *ebpf.Map `ebpf:"lru_cpu_flows"`
 	LruFlows      *ebpf.Map `ebpf:"lru_flows"`
@@ -367,6 +383,7 @@ func (m *tablesMaps) Close() error {
 		m.CpuTables,
 		m.FlowBuckets,
 		m.FlowCounts,
+		m.Fragments,
 		m.Interfaces,
 		m.LruCpuFlows,
 		m.LruFlows,
@@ -386,6 +403,7 @@ func (m *tablesMaps) Close() error {
 //
 // It can be passed to loadTablesObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tablesVariables struct {
+	AlwaysZero          *ebpf.Variable `ebpf:"always_zero"`
 	CfgAnswersPerSecond *ebpf.Variable `ebpf:"cfg_answers_per_second"`
 	CfgClosingTicks     *ebpf.Variable `ebpf:"cfg_closing_ticks"`
 	CfgFlowBuckets      *ebpf.Variable `ebpf:"cfg_flow_buckets"`

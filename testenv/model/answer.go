@@ -47,7 +47,8 @@ func (b *Box) answerTooBig(p *packet, mtu uint16) Result {
 }
 
 func (b *Box) answer(p *packet, e icmpError, sent, silent dataplane.Verdict) Result {
-	if !answerable(p.src.Addr()) || !b.takeToken() {
+	speaker := b.speaker(p)
+	if p.quote != nil || p.piece == laterPiece || !isHost(p.src.Addr()) || !speaker.IsValid() || !b.takeToken() {
 		return Result{Verdict: silent}
 	}
 	quote := p.ip()[:min(p.ipLen&^3, quoteMost)]
@@ -55,27 +56,29 @@ func (b *Box) answer(p *packet, e icmpError, sent, silent dataplane.Verdict) Res
 	body = append(binary.BigEndian.AppendUint32(body, e.rest), quote...)
 	var ip []byte
 	if p.v6 {
-		ip = answerIP6(b.speaker(p), p.src.Addr(), body)
+		ip = answerIP6(speaker, p.src.Addr(), body)
 	} else {
-		ip = answerIP4(b.speaker(p), p.src.Addr(), body)
+		ip = answerIP4(speaker, p.src.Addr(), body)
 	}
 	// The same VLANs, the other way round.
 	out := slices.Concat(p.frame[macLen:2*macLen], p.frame[:macLen], p.frame[2*macLen:p.l2], ip, body)
 	return Result{Verdict: sent, Frame: out, Ifindex: p.ifindex}
 }
 
-// answerable says whether an address is a single host's (RFC 1122, Section
-// 3.2.2; RFC 4443, Section 2.4 e).
-func answerable(addr netip.Addr) bool {
-	first := addr.AsSlice()[0]
+// isHost says whether an address can be one host's on a network: neither
+// unspecified, loopback, multicast nor broadcast (RFC 1122, Section 3.2.1.3),
+// and in IPv6 none of the block of those and of IPv4's old forms (RFC 4291,
+// Section 2.5).
+func isHost(addr netip.Addr) bool {
 	if addr.Is4() {
+		first := addr.As4()[0]
 		return first != 0 && first != 127 && first < 224
 	}
-	return first != 0 && first != 0xff
+	return !addr.IsMulticast() && !netip.MustParsePrefix("::/96").Contains(addr)
 }
 
-// speaker is the source of an answer: the interface's address, else what the
-// packet was sent to.
+// speaker is the source of an answer: the interface's address, else the VIP
+// that the packet was sent to; invalid where there is neither.
 func (b *Box) speaker(p *packet) netip.Addr {
 	in := b.Interfaces[p.ifindex]
 	switch {
@@ -84,7 +87,10 @@ func (b *Box) speaker(p *packet) netip.Addr {
 	case !p.v6 && in.Addr4.IsValid():
 		return in.Addr4
 	}
-	return p.dst.Addr()
+	if b.VIPs[p.dst.Addr()] {
+		return p.dst.Addr()
+	}
+	return netip.Addr{}
 }
 
 func answerIP4(src, dst netip.Addr, icmp []byte) []byte {

@@ -39,6 +39,7 @@ type Box struct {
 	flows  map[flowKey]*flowEntry
 	direct map[uint32]bool // origins that a client spoke to, by id
 	budget answerBudget
+	pieces map[pieceKey]firstSeen
 }
 
 // New returns a box that knows no VIP: it passes everything.
@@ -55,6 +56,7 @@ func New() *Box {
 		BackendCounts: map[dataplane.BackendID]dataplane.BackendCount{},
 		flows:         map[flowKey]*flowEntry{},
 		direct:        map[uint32]bool{},
+		pieces:        map[pieceKey]firstSeen{},
 	}
 }
 
@@ -72,6 +74,7 @@ type Result struct {
 // frame.
 func (b *Box) Process(ifindex uint32, frame []byte) Result {
 	p := parse(ifindex, frame)
+	b.recall(p)
 	result := b.decide(p)
 	count := &b.Counters.Verdicts[result.Verdict]
 	count.Packets++
@@ -81,7 +84,12 @@ func (b *Box) Process(ifindex uint32, frame []byte) Result {
 
 func (b *Box) decide(p *packet) Result {
 	what, service, origin := b.classify(p)
+	if what == dataplane.VerdictContinue || what == dataplane.PassLocal {
+		b.note(p)
+	}
 	switch {
+	case what == dataplane.DropNoService && p.ttl <= 1:
+		return b.answerExpired(p)
 	case what != dataplane.VerdictContinue:
 		return p.finish(what)
 	case service != nil:
@@ -92,7 +100,10 @@ func (b *Box) decide(p *packet) Result {
 
 // forward takes a client's packet to a backend of the service.
 func (b *Box) forward(p *packet, s dataplane.Service) Result {
-	if p.ttl <= 1 {
+	switch {
+	case !isHost(p.src.Addr()) || p.src.Addr() == p.dst.Addr():
+		return p.finish(dataplane.DropBadSource)
+	case p.ttl <= 1:
 		return b.answerExpired(p)
 	}
 	backend, verdict := b.choose(p, s)
@@ -116,8 +127,6 @@ func (b *Box) reply(p *packet, o dataplane.Origin) Result {
 	switch {
 	case verdict != dataplane.VerdictContinue:
 		return p.finish(verdict)
-	case p.fragment:
-		return p.finish(dataplane.DropFragment)
 	case p.ttl <= 1:
 		return b.answerExpired(p)
 	}
@@ -137,11 +146,7 @@ func (b *Box) replyOwner(p *packet, o dataplane.Origin) (dataplane.ServiceKey, d
 	if b.direct[o.ID] && b.liveFlow(p.dst, dataplane.ScopeDirect|o.ID) != nil {
 		return dataplane.ServiceKey{}, 0, dataplane.PassDirect
 	}
-	if p.proto == tcp && p.flags&flagRST != 0 {
-		if f := b.liveFlow(p.dst, uint32(o.ServiceID)); f != nil {
-			f.state, f.expires = dataplane.FlowClosing, b.tick()+dataplane.Ticks(b.Closing)
-		}
-	}
+	b.reset(p, uint32(o.ServiceID), o.Backend)
 	return o.Service, o.Backend, dataplane.VerdictContinue
 }
 
@@ -156,12 +161,25 @@ func (b *Box) sharedOwner(p *packet, o dataplane.Origin) (dataplane.ServiceKey, 
 		if uint32(s.ID) != entry.value {
 			continue
 		}
+		backend := dataplane.BackendID(0)
 		if flow := b.liveFlow(p.dst, entry.value); flow != nil {
-			return key, dataplane.BackendID(flow.value), dataplane.VerdictContinue
+			backend = dataplane.BackendID(flow.value)
 		}
-		return key, 0, dataplane.VerdictContinue
+		b.reset(p, entry.value, backend)
+		return key, backend, dataplane.VerdictContinue
 	}
-	return dataplane.ServiceKey{}, 0, dataplane.DropInternal
+	return dataplane.ServiceKey{}, 0, dataplane.PassDirect
+}
+
+// reset ends a remembered flow whose own backend resets it.
+func (b *Box) reset(p *packet, service uint32, backend dataplane.BackendID) {
+	if p.proto != tcp || p.flags&flagRST == 0 {
+		return
+	}
+	f := b.liveFlow(p.dst, service)
+	if f != nil && f.value == uint32(backend) {
+		f.state, f.expires = dataplane.FlowClosing, b.tick()+dataplane.Ticks(b.Closing)
+	}
 }
 
 // route returns the next hop of the longest prefix that holds addr.

@@ -10,8 +10,6 @@ func (b *Box) classify(p *packet) (dataplane.Verdict, *dataplane.Service, *datap
 		return p.trouble, nil, nil
 	case p.trouble != dataplane.VerdictContinue:
 		return b.onlyForVIP(p, p.trouble), nil, nil
-	case !p.ports() && p.fragment:
-		return b.onlyForVIP(p, dataplane.DropFragment), nil, nil
 	case !p.ports():
 		return b.onlyForVIP(p, dataplane.PassLocal), nil, nil
 	}
@@ -23,8 +21,6 @@ func (b *Box) classify(p *packet) (dataplane.Verdict, *dataplane.Service, *datap
 	switch {
 	case !b.addressedToUs(p):
 		return dataplane.PassNotOurs, nil, nil
-	case isService && p.fragment:
-		return dataplane.DropFragment, nil, nil
 	case isService:
 		return dataplane.VerdictContinue, &service, nil
 	case isReply:

@@ -154,6 +154,7 @@ func (b *Box) ForgetFlows() { clear(b.flows) }
 func (b *Box) Restart() {
 	clear(b.flows)
 	clear(b.direct)
+	clear(b.pieces)
 	clear(b.BackendCounts)
 	b.Counters, b.budget = dataplane.Counters{}, answerBudget{}
 }

@@ -14,11 +14,15 @@ const (
 	typeService = 0x88a8 // 802.1ad
 	typeIPv6    = 0x86dd
 
-	tcp           = uint8(dataplane.TCP)
-	udp           = uint8(dataplane.UDP)
-	protoICMP     = 1
-	protoFragment = 44
-	protoICMP6    = 58
+	tcp          = uint8(dataplane.TCP)
+	udp          = uint8(dataplane.UDP)
+	hopByHop     = 0 // IPv6, as are the next four
+	protoICMP    = 1
+	routing      = 43
+	fragmentPart = 44
+	authHeader   = 51
+	protoICMP6   = 58
+	destOptions  = 60
 )
 
 // TCP flags (RFC 9293, Section 3.1).
@@ -42,22 +46,37 @@ const (
 	fragDont   = 0x4000
 )
 
+// piece is which part of a packet a frame carries.
+type piece uint8
+
+const (
+	entire piece = iota
+	firstPiece
+	laterPiece // without a transport header
+)
+
 // packet is a frame and what is known about it. addresses are set once the IP
 // header is there, ports once the transport header is sound.
+//
+// An ICMP error about a packet of a flow counts as a packet of that flow from
+// the other end: src, dst and proto are those of what it quotes, the other way
+// round.
 type packet struct {
 	ifindex uint32
 	frame   []byte
 	l2      int // bytes before the IP header
 	ipLen   int // bytes of the IP packet
-	header  int // bytes of the IP header
+	header  int // bytes of the IP header and IPv6's extension headers
 
 	v6       bool
 	src, dst netip.AddrPort
-	proto    uint8 // 0 where a fragment hides it
+	proto    uint8
 	ttl      uint8
 	flags    uint8 // of TCP
-	fragment bool
-	whole    bool // must not be fragmented on the way
+	piece    piece
+	id       uint32 // valid iff piece is not entire
+	whole    bool   // must not be fragmented on the way
+	quote    *quote // of an ICMP error about a flow; else nil
 	// trouble is what is wrong with it, if it is for us; PassNotOurs where
 	// it is not even IP.
 	trouble dataplane.Verdict
@@ -90,7 +109,7 @@ func parse(ifindex uint32, frame []byte) *packet {
 	default:
 		return p
 	}
-	if p.trouble != dataplane.VerdictContinue {
+	if p.trouble != dataplane.VerdictContinue || p.piece == laterPiece {
 		return p
 	}
 	switch p.proto {
@@ -98,8 +117,20 @@ func parse(ifindex uint32, frame []byte) *packet {
 		p.trouble = p.parseTCP()
 	case udp:
 		p.trouble = p.parseUDP()
+	case p.icmp():
+		if p.piece == entire {
+			p.parseICMP()
+		}
 	}
 	return p
+}
+
+// icmp is the protocol number of the family's ICMP.
+func (p *packet) icmp() uint8 {
+	if p.v6 {
+		return protoICMP6
+	}
+	return protoICMP
 }
 
 // parseEther finds the EtherType behind up to two VLAN tags.
@@ -134,10 +165,14 @@ func (p *packet) parseIP4() dataplane.Verdict {
 	case p.ttl == 0:
 		return dataplane.DropTTLZero
 	}
-	p.fragment = frag&(fragMore|fragOffset) != 0
 	p.whole = frag&fragDont != 0
-	if frag&fragOffset == 0 {
-		p.proto = ip[9]
+	p.proto = ip[9]
+	p.id = uint32(binary.BigEndian.Uint16(ip[4:]))
+	switch {
+	case frag&fragOffset != 0:
+		p.piece = laterPiece
+	case frag&fragMore != 0:
+		p.piece = firstPiece
 	}
 	return dataplane.VerdictContinue
 }
@@ -146,7 +181,6 @@ func (p *packet) parseIP6() dataplane.Verdict {
 	ip := p.ip()
 	p.addresses(ip[8:24], ip[24:40])
 	p.ttl = ip[7]
-	p.header = ip6Len
 	p.ipLen = ip6Len + int(binary.BigEndian.Uint16(ip[4:]))
 	switch {
 	case p.src.Addr().Is4In6() || p.dst.Addr().Is4In6():
@@ -162,9 +196,10 @@ func (p *packet) parseIP6() dataplane.Verdict {
 	}
 	// Routers never fragment IPv6 (RFC 8200, Section 5).
 	p.whole = true
-	p.fragment = ip[6] == protoFragment
-	if !p.fragment {
-		p.proto = ip[6]
+	c := walkIP6(ip[:p.ipLen])
+	p.proto, p.header, p.piece, p.id = c.proto, c.header, c.piece, c.id
+	if c.broken {
+		return dataplane.DropBadLength
 	}
 	return dataplane.VerdictContinue
 }
@@ -193,7 +228,7 @@ func (p *packet) parseUDP() dataplane.Verdict {
 	}
 	length := int(binary.BigEndian.Uint16(body[4:]))
 	// A first fragment says the length of the whole datagram.
-	if length < udpLen || length > len(body) && !p.fragment {
+	if length < udpLen || length > len(body) && p.piece == entire {
 		return dataplane.DropBadLength
 	}
 	p.takePorts(body)

@@ -16,6 +16,9 @@ const (
 	towardsClient                   // the source
 )
 
+// back is the direction of the packets that answer.
+func (d direction) back() direction { return 1 - d }
+
 // send rewrites one end of a packet to addr and sends it to next, answers that
 // it does not fit, or leaves it to the kernel. Only who forwards takes a hop
 // off the TTL.
@@ -54,46 +57,67 @@ func etherHeader(next dataplane.NextHop, v6 bool) []byte {
 // rewritten returns a copy of the frame with one end replaced and the
 // checksums brought along.
 func (p *packet) rewritten(d direction, addr netip.AddrPort, hop bool) []byte {
+	if p.quote != nil {
+		return p.rewrittenError(d, addr, hop)
+	}
 	frame := slices.Clone(p.frame)
 	ip, body := frame[p.l2:], frame[p.l2+p.header:]
-	address, port := p.endAt(ip, body, d)
-	before := slices.Concat(address, port)
+	address := addressAt(ip, p.v6, d)
+	before := slices.Clone(address)
 	copy(address, addr.Addr().AsSlice())
-	binary.BigEndian.PutUint16(port, addr.Port())
-	p.amendTransport(body, before, slices.Concat(address, port))
-	if p.v6 {
-		if hop {
-			ip[7]--
-		}
-		return frame
+	if p.piece != laterPiece {
+		port := portAt(body, d)
+		before = append(before, port...)
+		binary.BigEndian.PutUint16(port, addr.Port())
+		amendTransport(p.proto, body, before, slices.Concat(address, port))
 	}
-	headerBefore := p.ip()[:p.header]
 	if hop {
-		ip[8]--
+		ip[p.hopField()]--
 	}
-	// The checksum field itself stands unchanged in both and cancels out.
-	amend(ip[10:12], headerBefore, ip[:p.header])
+	if !p.v6 {
+		// The checksum field itself stands unchanged in both and cancels out.
+		amend(ip[10:12], p.ip()[:p.header], ip[:p.header])
+	}
 	return frame
 }
 
-// endAt returns where the address and port of an end lie.
-func (p *packet) endAt(ip, body []byte, d direction) (address, port []byte) {
-	size, at := 4, 12
+// hopField is where an IP header has its TTL or hop limit.
+func (p *packet) hopField() int {
 	if p.v6 {
+		return 7
+	}
+	return 8
+}
+
+// addressAt returns where an IP header has the address of an end.
+func addressAt(ip []byte, v6 bool, d direction) []byte {
+	size, at := 4, 12
+	if v6 {
 		size, at = 16, 8
 	}
 	if d == towardsBackend {
-		return ip[at+size : at+2*size], body[2:4]
+		at += size
 	}
-	return ip[at : at+size], body[:2]
+	return ip[at : at+size]
 }
 
-func (p *packet) amendTransport(body, before, after []byte) {
-	if p.isTCP() {
-		amend(body[16:18], before, after)
+// portAt returns where a transport header has the port of an end.
+func portAt(l4 []byte, d direction) []byte {
+	if d == towardsBackend {
+		return l4[2:4]
+	}
+	return l4[:2]
+}
+
+// amendTransport brings a TCP or UDP checksum along, where l4 reaches that far.
+func amendTransport(proto uint8, l4, before, after []byte) {
+	if proto == tcp {
+		if len(l4) >= 18 {
+			amend(l4[16:18], before, after)
+		}
 		return
 	}
-	field := body[6:8]
+	field := l4[6:8]
 	if binary.BigEndian.Uint16(field) == 0 {
 		return // none was made (RFC 768)
 	}

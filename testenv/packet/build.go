@@ -14,9 +14,8 @@ import (
 
 // IP protocol numbers that the builder must name.
 const (
-	protoICMP     = 1
-	protoFragment = 44
-	protoICMP6    = 58
+	protoICMP  = 1
+	protoICMP6 = 58
 )
 
 const (
@@ -69,6 +68,8 @@ func (b *builder) add(l Layer, rest []Layer) {
 		b.at += tagLen
 	case IP:
 		b.addIP(l, rest)
+	case Extension:
+		b.addExtension(l, rest)
 	case TCP:
 		b.addTCP(l)
 	case UDP:
@@ -103,13 +104,35 @@ func (b *builder) addIP(l IP, rest []Layer) {
 	b.parts, b.network = append(b.parts, ip), ip
 	b.at += 40
 	if f := l.Fragment; f != nil {
-		ip.NextHeader = protoFragment
+		ip.NextHeader = FragmentHeader
 		header := [8]byte{0: proto, 7: byte(f.ID)}
 		binary.BigEndian.PutUint16(header[2:], f.Offset<<3|bit(f.More))
 		b.parts = append(b.parts, gopacket.Payload(header[:]))
 		b.at += 8
 	}
 	b.after = append(b.after, func(frame []byte) { breakIP6(l, frame[at:]) })
+}
+
+func (b *builder) addExtension(l Extension, rest []Layer) {
+	// Lengths are in units of 8 bytes past the first 8, but the one of the
+	// authentication header, in units of 4 (RFC 4302, Section 2.2), and the
+	// fragment header, which has none.
+	unit := 8
+	if l.Kind == Authentication {
+		unit = 4
+	}
+	x := append([]byte{protocol(rest, l.Next, false), 0}, l.Data...)
+	for len(x) < 8 || len(x)%unit != 0 {
+		x = append(x, 0)
+	}
+	if l.Kind != FragmentHeader {
+		x[1] = uint8((len(x) - 8) / unit)
+	}
+	if l.Length != nil {
+		x[1] = *l.Length
+	}
+	b.parts = append(b.parts, gopacket.Payload(x))
+	b.at += len(x)
 }
 
 func (b *builder) addIP4(l IP, proto, ttl uint8) {
@@ -258,6 +281,8 @@ func protocol(rest []Layer, otherwise uint8, v4 bool) uint8 {
 			return protoICMP
 		}
 		return protoICMP6
+	case Extension:
+		return rest[0].(Extension).Kind
 	}
 	return otherwise
 }

@@ -33,7 +33,8 @@ func onesSum(b []byte) uint16 {
 // VerifyChecksums recomputes the checksums of a frame's IPv4 header and of its
 // TCP, UDP, ICMP or ICMPv6 packet. A UDP checksum of 0 is right over IPv4 (RFC
 // 768) and wrong over IPv6 (RFC 8200, Section 8.1). The transport checksum of
-// a fragment covers more than the frame and is not looked at. Errors wrap
+// a fragment covers more than the frame and is not looked at, nor is that of
+// an IPv6 packet that has further to go (RFC 8200, Section 4.4). Errors wrap
 // ErrChecksum or ErrUndecodable.
 func VerifyChecksums(frame []byte) error {
 	ip, err := ipPacket(frame)
@@ -68,10 +69,42 @@ func verifyIP6(ip []byte) error {
 	if length > len(ip) {
 		return fmt.Errorf("verify IPv6 length %d: %w", length, ErrUndecodable)
 	}
-	if ip[6] == byte(dataplane.UDP) && length >= 48 && binary.BigEndian.Uint16(ip[46:]) == 0 {
+	proto, body, whole := skipExtensions(ip[6], ip[40:length])
+	if !whole {
+		return nil
+	}
+	if proto == byte(dataplane.UDP) && len(body) >= 8 && binary.BigEndian.Uint16(body[6:]) == 0 {
 		return fmt.Errorf("verify UDP over IPv6: no checksum: %w", ErrChecksum)
 	}
-	return verifyTransport(ip[6], ip[8:40], ip[40:length])
+	return verifyTransport(proto, ip[8:40], body)
+}
+
+// skipExtensions returns what IPv6 extension headers carry, and whether it is
+// all of it and addressed to the header's destination.
+func skipExtensions(proto uint8, body []byte) (uint8, []byte, bool) {
+	for len(body) >= 8 {
+		size := 8 + 8*int(body[1])
+		switch proto {
+		case HopByHop, Destination:
+		case Routing:
+			if body[3] != 0 {
+				return proto, body, false
+			}
+		case Authentication:
+			size = 8 + 4*int(body[1])
+		case FragmentHeader:
+			if size = 8; binary.BigEndian.Uint16(body[2:])&0xfff9 != 0 {
+				return proto, body, false
+			}
+		default:
+			return proto, body, true
+		}
+		if size > len(body) {
+			return proto, body, false
+		}
+		proto, body = body[0], body[size:]
+	}
+	return proto, body, true
 }
 
 // verifyTransport checks what lies past the IP header; addrs are source and

@@ -34,7 +34,7 @@ func decode(frame []byte) []decodedLayer {
 func packetLength(ip []byte) int {
 	n := int(ip[2])<<8 | int(ip[3])
 	if ip[0]>>4 == 6 {
-		n = 40 + int(ip[4])<<8 | int(ip[5])
+		n = 40 + (int(ip[4])<<8 | int(ip[5]))
 	}
 	return min(n, len(ip))
 }
@@ -46,7 +46,7 @@ func decodeFrom(data []byte, first gopacket.LayerType, prefix string) []decodedL
 		name := prefix + l.LayerType().String()
 		switch l := l.(type) {
 		case *layers.ICMPv4:
-			quoting = l.TypeCode.Type() == layers.ICMPv4TypeDestinationUnreachable || l.TypeCode.Type() == layers.ICMPv4TypeTimeExceeded
+			quoting = l.TypeCode.Type() == layers.ICMPv4TypeDestinationUnreachable || l.TypeCode.Type() == layers.ICMPv4TypeTimeExceeded || l.TypeCode.Type() == layers.ICMPv4TypeParameterProblem
 		case *layers.ICMPv6:
 			quoting = l.TypeCode.Type() < layers.ICMPv6TypeEchoRequest
 		case *gopacket.Payload, *gopacket.DecodeFailure:

@@ -7,7 +7,8 @@ import (
 )
 
 // Layer is one part of a frame, in the order it lies on the wire: Ether, Tag,
-// IP, TCP, UDP, ICMP, Bytes, Payload, and the afterthoughts Pad and Cut.
+// IP, Extension, TCP, UDP, ICMP, Bytes, Payload, and the afterthoughts Pad and
+// Cut.
 type Layer interface{ layer() }
 
 // Ether is the Ethernet header. The EtherType is that of the layer after it.
@@ -56,6 +57,28 @@ type IP struct {
 	Length *uint16
 }
 
+// Extension is an IPv6 extension header (RFC 8200, Section 4) of any kind, the
+// fragment header and the authentication header included.
+type Extension struct {
+	Kind uint8
+	// Data is what follows the first two bytes; zeros are added until the
+	// length is one that the kind can have, at least 8 bytes in all.
+	Data []byte
+	// Next is used where no Extension, TCP, UDP or ICMP follows.
+	Next uint8
+
+	Length *uint8 // nil = right
+}
+
+// Kinds of Extension (the IANA registry of extension header types).
+const (
+	HopByHop       = 0
+	Routing        = 43
+	FragmentHeader = 44
+	Authentication = 51
+	Destination    = 60
+)
+
 // TCP is the TCP header. Flags are letters of "FSRPAU"; "" is none.
 type TCP struct {
 	Src, Dst uint16
@@ -98,13 +121,14 @@ type Pad int
 // Cut shortens the finished frame to so many bytes.
 type Cut int
 
-func (Ether) layer()   {}
-func (Tag) layer()     {}
-func (IP) layer()      {}
-func (TCP) layer()     {}
-func (UDP) layer()     {}
-func (ICMP) layer()    {}
-func (Bytes) layer()   {}
-func (Payload) layer() {}
-func (Pad) layer()     {}
-func (Cut) layer()     {}
+func (Ether) layer()     {}
+func (Tag) layer()       {}
+func (IP) layer()        {}
+func (Extension) layer() {}
+func (TCP) layer()       {}
+func (UDP) layer()       {}
+func (ICMP) layer()      {}
+func (Bytes) layer()     {}
+func (Payload) layer()   {}
+func (Pad) layer()       {}
+func (Cut) layer()       {}

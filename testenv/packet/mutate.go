@@ -36,8 +36,10 @@ func mutateOnce(rng *rand.Rand, b []byte) []byte {
 		flip(rng, b, 0, min(len(b), etherLen+2*tagLen))
 	case 4:
 		flip(rng, b, 0, len(b))
-	case 5, 6:
+	case 5:
 		flip(rng, b, min(l3, len(b)-1), min(len(b), l3+64))
+	case 6: // what an ICMP error quotes, or extension headers
+		flip(rng, b, min(l3+20, len(b)-1), min(len(b), l3+128))
 	default:
 		mutateHeader(rng, b, l3)
 	}
@@ -67,7 +69,7 @@ func mutateHeader(rng *rand.Rand, b []byte, l3 int) {
 	case 3: // IPv4 fragments, IPv6 addresses
 		binary.BigEndian.PutUint16(ip[6:], uint16(rng.Intn(1<<16)))
 	case 4: // protocol
-		ip[choose(v4, 9, 6)] = pick(rng, []uint8{1, 6, 17, 44, 58, uint8(rng.Intn(256))})
+		ip[choose(v4, 9, 6)] = pick(rng, []uint8{0, 1, 6, 17, 43, 44, 51, 58, 60, uint8(rng.Intn(256))})
 	case 5: // TCP data offset and flags
 		if len(l4) > 13 {
 			l4[pick(rng, []int{12, 13})] = uint8(rng.Intn(256))

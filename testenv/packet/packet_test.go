@@ -47,6 +47,11 @@ func TestVerifyChecksums(t *testing.T) {
 		{"udp4 too long", []Layer{eth, ip4, UDP{Src: 1, Dst: 2, Length: length(99)}}, ErrUndecodable},
 		{"udp6", []Layer{eth, ip6, UDP{Src: 1, Dst: 2}, Payload(3)}, nil},
 		{"udp6 none", []Layer{eth, ip6, UDP{Src: 1, Dst: 2, NoChecksum: true}}, ErrChecksum},
+		{"tcp6 behind extension headers", []Layer{eth, ip6, Extension{Kind: HopByHop}, Extension{Kind: Authentication, Data: make([]byte, 14)}, TCP{Src: 1, Dst: 2}}, nil},
+		{"tcp6 behind extension headers bad", []Layer{eth, ip6, Extension{Kind: Destination, Data: make([]byte, 9)}, TCP{Src: 1, Dst: 2, BadChecksum: true}}, ErrChecksum},
+		{"udp6 atomic fragment none", []Layer{eth, ip6, Extension{Kind: FragmentHeader}, UDP{Src: 1, Dst: 2, NoChecksum: true}}, ErrChecksum},
+		{"udp6 first fragment", []Layer{eth, with(ip6, func(i *IP) { i.Fragment = &Fragment{ID: 1, More: true} }), UDP{Src: 1, Dst: 2, BadChecksum: true}}, nil},
+		{"tcp6 on its way to the last address", []Layer{eth, ip6, Extension{Kind: Routing, Data: []byte{4, 1}}, TCP{Src: 1, Dst: 2, BadChecksum: true}}, nil},
 		{"icmp4", []Layer{eth, ip4, ICMP{Type: 8, Rest: 0x10002}, Payload(5)}, nil},
 		{"icmp6", []Layer{eth, ip6, ICMP{Type: 128, Rest: 0x10002}, Payload(5)}, nil},
 		{"arp", []Layer{Ether{Src: macA, Dst: macB, Type: 0x806}, Payload(28)}, ErrUndecodable},
@@ -126,6 +131,25 @@ func TestRandomPacketsAreWellFormed(t *testing.T) {
 	}
 	if whole < 4500 {
 		t.Errorf("only %d of 5000 are right", whole)
+	}
+}
+
+func TestLater(t *testing.T) {
+	first := func(src, dst netip.Addr) []byte {
+		return Build(Ether{}, IP{Src: src, Dst: dst, Fragment: &Fragment{ID: 7, More: true}}, UDP{Src: 1, Dst: 2}, Payload(24))
+	}
+	later := func(src, dst netip.Addr) []byte {
+		data := Bytes(first(src, dst)[len(first(src, dst))-32:])
+		return Build(Ether{}, IP{Src: src, Dst: dst, Proto: uint8(dataplane.UDP), Fragment: &Fragment{ID: 7, Offset: 9}}, data)
+	}
+	for _, ends := range [][2]netip.Addr{{src4, dst4}, {src6, dst6}} {
+		got, ok := Later(first(ends[0], ends[1]), 9, false)
+		if diff := Diff(later(ends[0], ends[1]), got); diff != "" || !ok {
+			t.Errorf("%s: %v %s", ends[0], ok, diff)
+		}
+		if _, ok := Later(later(ends[0], ends[1]), 9, false); ok {
+			t.Errorf("%s: a later fragment is taken for a first", ends[0])
+		}
 	}
 }
 

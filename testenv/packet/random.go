@@ -63,21 +63,23 @@ type ends struct {
 
 func randomPacket(rng *rand.Rand, w World) []Layer {
 	switch n := rng.Intn(100); {
-	case n < 55:
+	case n < 45:
 		s := pick(rng, w.Services)
 		return randomTransport(rng, ends{randomClient(rng, w, s.Addr), at(s), s.Proto})
-	case n < 78:
+	case n < 66:
 		o := pick(rng, w.Origins)
 		return randomTransport(rng, ends{at(o), randomClient(rng, w, o.Addr), o.Proto})
-	case n < 84:
+	case n < 72:
 		o := pick(rng, w.Origins)
 		return randomTransport(rng, ends{randomClient(rng, w, o.Addr), at(o), o.Proto})
-	case n < 89:
+	case n < 76:
 		to := netip.AddrPortFrom(pick(rng, w.VIPs), pick(rng, w.Ports))
 		return randomTransport(rng, ends{randomClient(rng, w, to.Addr()), to, randomProtocol(rng)})
-	case n < 92:
+	case n < 80:
 		o, to := pick(rng, w.Origins), pick(rng, slices.Concat(w.VIPs, w.Locals))
 		return randomTransport(rng, ends{at(o), netip.AddrPortFrom(sameFamily(rng, to, o.Addr, w.VIPs), pick(rng, w.Ports)), o.Proto})
+	case n < 92:
+		return randomError(rng, w)
 	case n < 96:
 		return randomPortless(rng, w)
 	case n < 98:
@@ -120,22 +122,50 @@ func randomIP(rng *rand.Rand, src, dst netip.Addr) IP {
 	if rng.Intn(12) == 0 {
 		ip.Options = pattern(4 * (1 + rng.Intn(10)))
 	}
-	if rng.Intn(30) == 0 {
-		ip.Fragment = &Fragment{ID: ip.ID, Offset: uint16(rng.Intn(2) * rng.Intn(200)), More: rng.Intn(2) == 0}
+	if rng.Intn(12) == 0 {
+		ip.Fragment = randomFragment(rng)
 	}
 	return ip
 }
 
+// randomFragment is often one of a packet whose others are on their way.
+func randomFragment(rng *rand.Rand) *Fragment {
+	f := &Fragment{ID: uint16(rng.Intn(3)), More: rng.Intn(2) == 0}
+	if rng.Intn(2) == 0 {
+		f.Offset = uint16(1 + rng.Intn(200))
+	} else if rng.Intn(6) > 0 {
+		f.More = true // else it is atomic
+	}
+	return f
+}
+
+// randomExtensions are IPv6 extension headers, mostly none.
+func randomExtensions(rng *rand.Rand, ip IP) (list []Layer) {
+	if ip.Src.Is4() || rng.Intn(8) > 0 {
+		return nil
+	}
+	kinds := []uint8{HopByHop, Destination, Routing, Authentication, Destination, FragmentHeader}
+	for range 1 + rng.Intn(3)*rng.Intn(4) {
+		x := Extension{Kind: pick(rng, kinds), Data: pattern(rng.Intn(30))}
+		if rng.Intn(3) > 0 {
+			x.Data = make([]byte, rng.Intn(12)) // an atomic fragment, no segments left
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
 func randomTransport(rng *rand.Rand, e ends) []Layer {
 	ip := randomIP(rng, e.from.Addr(), e.to.Addr())
+	headers := append([]Layer{ip}, randomExtensions(rng, ip)...)
 	if e.proto == dataplane.UDP {
-		return []Layer{ip, UDP{Src: e.from.Port(), Dst: e.to.Port(), NoChecksum: rng.Intn(10) == 0}, randomPayload(rng)}
+		return append(headers, UDP{Src: e.from.Port(), Dst: e.to.Port(), NoChecksum: rng.Intn(10) == 0}, randomPayload(rng))
 	}
 	tcp := TCP{Src: e.from.Port(), Dst: e.to.Port(), Flags: randomFlags(rng), Seq: rng.Uint32(), Ack: rng.Uint32()}
 	for range rng.Intn(2) * rng.Intn(10) {
 		tcp.Options = append(tcp.Options, 2, 4, byte(rng.Intn(256)), byte(rng.Intn(256)))
 	}
-	return []Layer{ip, tcp, randomPayload(rng)}
+	return append(headers, tcp, randomPayload(rng))
 }
 
 func randomFlags(rng *rand.Rand) string {
@@ -172,8 +202,8 @@ func randomPortless(rng *rand.Rand, w World) []Layer {
 		ip.Proto = pick(rng, []uint8{0, 4, 6, 17, 41, 43, 44, 47, 50, 60, 132, uint8(rng.Intn(256))})
 		return []Layer{ip, randomPayload(rng)}
 	}
-	ip.Fragment = nil
-	return []Layer{ip, ICMP{Type: uint8(rng.Intn(256)), Code: uint8(rng.Intn(4)), Rest: rng.Uint32()}, randomPayload(rng)}
+	icmp := ICMP{Type: uint8(rng.Intn(256)), Code: uint8(rng.Intn(4)), Rest: rng.Uint32()}
+	return append(append([]Layer{ip}, randomExtensions(rng, ip)...), icmp, randomPayload(rng))
 }
 
 func pick[T any](rng *rand.Rand, from []T) T { return from[rng.Intn(len(from))] }

@@ -127,8 +127,9 @@ static __always_inline __u32 cpu_keep(const struct flow_key *k,
 	b = bpf_map_lookup_elem(table, &index);
 	if (!b || !first)
 		return value;
-	content.state = flow_first_state(p);
-	content.expires_ticks = now + flow_idle(p, content.state, idle_ticks);
+	content.state = flow_first_state(&p->t);
+	content.expires_ticks =
+		now + flow_idle(&p->t, content.state, idle_ticks);
 	flow_write(bucket_entry(b, place), b->tag + place % 8 - 1, k, &content);
 	if (b != first)
 		first->overflow_ticks = now;

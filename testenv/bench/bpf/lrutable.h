@@ -41,17 +41,17 @@ struct {
 static __always_inline void lru_key_set(struct lru_key *k, const struct pkt *p,
 					__u32 scope)
 {
-	k->client = p->saddr;
+	k->client = p->t.saddr;
 	k->scope = scope;
-	k->port_be = p->sport_be;
+	k->port_be = p->t.sport_be;
 	k->pad = 0;
 }
 
 static __always_inline void lru_refresh(struct lru_flow *f, const struct pkt *p,
 					__u32 idle_ticks, __u32 now)
 {
-	__u8 state = flow_next_state(p, f->state);
-	__u32 expires = now + flow_idle(p, state, idle_ticks);
+	__u8 state = flow_next_state(&p->t, f->state);
+	__u32 expires = now + flow_idle(&p->t, state, idle_ticks);
 
 	if (f->expires_ticks != expires)
 		f->expires_ticks = expires;
@@ -63,8 +63,8 @@ static __always_inline void lru_keep(void *map, const struct lru_key *k,
 				     const struct pkt *p, __u32 value,
 				     __u32 idle_ticks, __u32 now)
 {
-	struct lru_flow f = {.value = value, .state = flow_first_state(p)};
+	struct lru_flow f = {.value = value, .state = flow_first_state(&p->t)};
 
-	f.expires_ticks = now + flow_idle(p, f.state, idle_ticks);
+	f.expires_ticks = now + flow_idle(&p->t, f.state, idle_ticks);
 	bpf_map_update_elem(map, k, &f, BPF_ANY);
 }

@@ -32,8 +32,8 @@ enum table_kind {
 
 static __always_inline __u32 ring_backend(const struct pkt *p)
 {
-	const struct ring_span span = {.size = cfg_slots};
-	const struct slot *s = ring_slot(&span, flow_hash(p));
+	const struct ring ring = {.size = cfg_slots};
+	const struct slot *s = ring_slot(ring, flow_hash(&p->t));
 
 	return s ? s->current : 0;
 }
@@ -45,11 +45,11 @@ static __always_inline __u32 sets_backend(const struct pkt *p)
 	struct flow_key k;
 	struct flow *f;
 
-	flow_key_set(&k, &p->saddr, p->sport_be, SERVICE);
+	flow_key_set(&k, &p->t.saddr, p->t.sport_be, SERVICE);
 	f = flow_find(&k, now);
 	if (!f)
-		return flow_keep(&k, p, ring_backend(p), IDLE_TICKS, now);
-	flow_refresh(f, p, IDLE_TICKS, now);
+		return flow_keep(&k, &p->t, ring_backend(p), IDLE_TICKS, now);
+	flow_refresh(f, &p->t, IDLE_TICKS, now);
 	return f->value;
 }
 
@@ -59,11 +59,11 @@ static __always_inline __u32 cpu_sets_backend(const struct pkt *p)
 	struct flow_key k;
 	struct flow *f;
 
-	flow_key_set(&k, &p->saddr, p->sport_be, SERVICE);
+	flow_key_set(&k, &p->t.saddr, p->t.sport_be, SERVICE);
 	f = cpu_flow_at(cpu_search(&k, now));
 	if (!f)
 		return cpu_keep(&k, p, ring_backend(p), IDLE_TICKS, now);
-	flow_refresh(f, p, IDLE_TICKS, now);
+	flow_refresh(f, &p->t, IDLE_TICKS, now);
 	return f->value;
 }
 
@@ -110,7 +110,7 @@ static __always_inline int forward(struct xdp_md *ctx, enum table_kind table)
 	if (parse(ctx, &p) != VERDICT_CONTINUE)
 		return XDP_PASS;
 	/* What is not of the generator would disturb the count. */
-	if (p.proto != PROTO_UDP && p.proto != PROTO_TCP)
+	if (p.t.proto != PROTO_UDP && p.t.proto != PROTO_TCP)
 		return XDP_PASS;
 	b = backend_alive(table_backend(&p, table));
 	if (!b)

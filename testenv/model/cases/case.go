@@ -35,7 +35,8 @@ func All(d Devices) []Case {
 	var all []Case
 	for _, f := range families() {
 		s := script{family: f, d: d}
-		for _, c := range slices.Concat(s.forward(), s.replies(), s.passes(), s.drops(), s.answers(), s.flows(), s.shared()) {
+		for _, c := range slices.Concat(s.forward(), s.replies(), s.passes(), s.drops(), s.answers(), s.flows(), s.shared(),
+			s.errors(), s.notErrors(), s.pieces(), s.extensions(), s.badSources()) {
 			if c.Box == nil {
 				c.Box = f.gateway(d)
 			}

@@ -9,6 +9,15 @@ import (
 	"steelyard/testenv/packet"
 )
 
+// nobodies are addresses that no host has.
+func (s script) nobodies() map[string]netip.Addr {
+	a := netip.MustParseAddr
+	if s.v6 {
+		return map[string]netip.Addr{"unspecified": a("::"), "loopback": a("::1"), "old ipv4 form": a("::198.51.100.7"), "multicast": a("ff02::1"), "vip": s.vip}
+	}
+	return map[string]netip.Addr{"unspecified": a("0.1.2.3"), "loopback": a("127.9.9.9"), "multicast": a("224.0.0.1"), "broadcast": a("255.255.255.255"), "vip": s.vip}
+}
+
 func (s script) loopback() netip.Addr {
 	if s.v6 {
 		return netip.IPv6Loopback()

@@ -79,8 +79,6 @@ func (s script) drops() []Case {
 		drop("udp length past the end", dataplane.DropBadLength, s.ipIn(), packet.UDP{Src: 1, Dst: 53, Length: ptr(uint16(9))}),
 		drop("udp length below its header", dataplane.DropBadLength, s.ipIn(), packet.UDP{Src: 1, Dst: 53, Length: ptr(uint16(7))}),
 		drop("ttl 0", dataplane.DropTTLZero, ip(func(ip *packet.IP) { ip.ZeroTTL = true }), tcpTo(80, "A")),
-		drop("first fragment", dataplane.DropFragment, ip(func(ip *packet.IP) { ip.Fragment = &packet.Fragment{ID: 1, More: true} }), tcpTo(80, "A")),
-		drop("later fragment", dataplane.DropFragment, ip(func(ip *packet.IP) { ip.Fragment = &packet.Fragment{ID: 1, Offset: 9} }), packet.Payload(9)),
 		drop("no service", dataplane.DropNoService, s.ipIn(), tcpTo(81, "S")),
 		drop("no service of this protocol", dataplane.DropNoService, s.ipIn(), udpTo(80)),
 		one("ring empty", Step{
@@ -108,10 +106,6 @@ func (s script) drops() []Case {
 		drop("ip checksum with options", dataplane.DropBadChecksum, ip(func(ip *packet.IP) {
 			ip.BadChecksum, ip.Options = true, []byte{0x88, 4, 1, 2}
 		}), tcpTo(80, "A")),
-		one("first fragment from a backend", Step{
-			From: s.d.Inside, In: stack(s.fromBackend(Web), packet.IP{Src: s.addr[Web], Dst: s.client, Fragment: &packet.Fragment{More: true}}, tcpBack(8080, "A")),
-			Verdict: dataplane.DropFragment,
-		}),
 	)
 }
 
