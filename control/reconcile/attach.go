@@ -74,7 +74,7 @@ func (c *carriers) bring(path attacher, snap *model.Snapshot, at *mirror, log *s
 	}
 	errs = append(errs, c.leave(path, want, log))
 	for _, ifindex := range slices.Sorted(maps.Keys(want)) {
-		if err := c.attach(path, ifindex, want[ifindex], log); err != nil {
+		if err := c.attach(path, ifindex, want[ifindex], log.With("device", at.nameOf(ifindex))); err != nil {
 			errs = append(errs, fmt.Errorf("interface %s: %w", at.nameOf(ifindex), err))
 		}
 	}
