@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -59,6 +60,37 @@ func TestLargeAnswersOfDNS(t *testing.T) {
 		})
 	}
 	b.noDrops()
+}
+
+// TestFragmentsOntoSmallLink: the box's own link is the small one. IPv4
+// fragments are cut again by its kernel, IPv6 senders are told.
+func TestFragmentsOntoSmallLink(t *testing.T) {
+	t.Parallel()
+	const small = 1320
+	for name, change := range map[string]func(*netns.World){
+		"to the clients":  func(w *netns.World) { w.Links[0].MTU = small },
+		"to the backends": func(w *netns.World) { w.Switches[0].MTU = small },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := site.World(1)
+			change(&w)
+			b := raise(t, w)
+			b.serve(1)
+			b.start(site.Config{Backends: site.Members(1)}.String())
+			payload := bytes.Repeat([]byte{'y'}, 8000)
+			for i, verdict := range []string{"fragment-needed", "too-big"} {
+				conn := b.dialUDP(t, vips()[i])
+				// Until it knows the neighbours the box leaves all to the kernel.
+				netns.WaitFor(t, func() bool {
+					b.untilAnswered(t, conn, payload)
+					return b.verdict(verdict) > 0
+				}, "a packet that ends as "+verdict)
+				b.untilAnswered(t, conn, payload)
+			}
+			// Those past the first are not answered.
+			b.noDrops("too-big-silent", "fragment")
+		})
+	}
 }
 
 // TestLargePing: the box itself gets the fragments of what is for it.
