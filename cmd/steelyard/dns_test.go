@@ -51,12 +51,12 @@ func TestDNS(t *testing.T) {
 }
 
 // nameServer runs dnsmasq on a backend; its answer is the backend's name.
-func (b *bed) nameServer(i int) {
+func (b *bed) nameServer(i int, more ...string) {
 	b.t.Helper()
 	host, name := b.backend(i), site.Backend(i)
-	b.background(host, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--user=root",
+	b.background(host, "dnsmasq", append([]string{"--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--user=root",
 		"--no-resolv", "--no-hosts", "--bind-interfaces", "--interface=eth0", "--log-facility=-",
-		"--txt-record=who.test,"+name)
+		"--txt-record=who.test," + name}, more...)...)
 	for _, addr := range []netip.Addr{site.Backend4(i), site.Backend6(i)} {
 		b.waitListening(host, netip.AddrPortFrom(addr, 53))
 	}

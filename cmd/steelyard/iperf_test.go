@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"strconv"
+	"strings"
 	"testing"
 
 	"steelyard/testenv/site"
@@ -70,7 +71,8 @@ func (b *bed) iperf(t *testing.T, vip netip.Addr, args ...string) iperfReport {
 	args = append([]string{"--client", vip.String(), "--json", "--time", "1"}, args...)
 	out := b.output(b.client, "iperf3", args...)
 	var r iperfReport
-	if err := json.Unmarshal([]byte(out), &r); err != nil || r.Error != "" {
+	report := out[max(0, strings.Index(out, "{")):] // past warnings
+	if err := json.Unmarshal([]byte(report), &r); err != nil || r.Error != "" {
 		t.Fatalf("iperf3: %v %s", err, r.Error)
 	}
 	if len(r.Start.Connected) == 0 || r.Start.Connected[0].RemoteHost != vip.String() {

@@ -19,6 +19,12 @@ func TestMalformed(t *testing.T) {
 	b.serve(1)
 	b.start(site.Config{Backends: site.Members(1)}.String())
 	seen, _ := capture(t, b.backend(1), "eth0")
+	// Without it the client would tell the backend that nobody listens.
+	answers, err := b.client.ListenPacket(t.Context(), "udp", ":4444")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answers.Close()
 	udp, tcp := packet.UDP{Src: 4444, Dst: vipPort}, packet.TCP{Src: 4444, Dst: vipPort, Flags: "S"}
 	to4 := packet.IP{Src: site.Client4.Addr(), Dst: site.VIP4}
 	to6 := packet.IP{Src: site.Client6.Addr(), Dst: site.VIP6}
