@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"steelyard/testenv/netns"
 	"steelyard/testenv/site"
 )
 
@@ -66,14 +67,23 @@ func TestIperf(t *testing.T) {
 	}
 }
 
+// iperf runs the client once. The server takes one client at a time and does
+// not listen for a moment between two, so it is tried until it takes this one.
 func (b *bed) iperf(t *testing.T, vip netip.Addr, args ...string) iperfReport {
 	t.Helper()
 	args = append([]string{"--client", vip.String(), "--json", "--time", "1"}, args...)
-	out := b.output(b.client, "iperf3", args...)
 	var r iperfReport
-	report := out[max(0, strings.Index(out, "{")):] // past warnings
-	if err := json.Unmarshal([]byte(report), &r); err != nil || r.Error != "" {
-		t.Fatalf("iperf3: %v %s", err, r.Error)
+	netns.WaitFor(t, func() bool {
+		out := b.output(b.client, "iperf3", args...)
+		r = iperfReport{}
+		report := out[max(0, strings.Index(out, "{")):] // past warnings
+		if err := json.Unmarshal([]byte(report), &r); err != nil {
+			t.Fatalf("read report of iperf3: %v", err)
+		}
+		return !strings.Contains(r.Error, "unable to connect to server") && !strings.Contains(r.Error, "server is busy")
+	}, "the server to take the client")
+	if r.Error != "" {
+		t.Fatalf("iperf3: %s", r.Error)
 	}
 	if len(r.Start.Connected) == 0 || r.Start.Connected[0].RemoteHost != vip.String() {
 		t.Errorf("connected to %+v, want %s", r.Start.Connected, vip)

@@ -1,8 +1,12 @@
 package main_test
 
 import (
+	"net"
 	"net/netip"
 	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"steelyard/control/api"
 	"steelyard/dataplane"
@@ -30,6 +34,24 @@ func addRoutes(t *testing.T, host *netns.HostEnv, via ...netip.Addr) {
 		if err := host.AddRoute(r); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// addAddress puts back an IPv6 address, which the kernel takes off a device that
+// goes down. It is usable at once.
+func addAddress(t *testing.T, host *netns.HostEnv, device string, addr netip.Prefix) {
+	t.Helper()
+	if err := host.Do(func() error {
+		link, err := netlink.LinkByName(device)
+		if err != nil {
+			return err
+		}
+		return netlink.AddrReplace(link, &netlink.Addr{
+			IPNet: &net.IPNet{IP: addr.Addr().AsSlice(), Mask: net.CIDRMask(addr.Bits(), addr.Addr().BitLen())},
+			Flags: unix.IFA_F_NODAD,
+		})
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -114,13 +136,7 @@ func nextHop(s api.Status, backend netip.Addr) string {
 // found when it is.
 func TestBackendAppears(t *testing.T) {
 	t.Parallel()
-	w := site.World(2)
-	for i := range w.Hosts {
-		if w.Hosts[i].Name == "b2" {
-			w.Hosts[i].Sysctls = map[string]string{"net/ipv6/conf/eth0/keep_addr_on_down": "1"}
-		}
-	}
-	b := raise(t, w)
+	b := raise(t, site.World(2))
 	b.serve(2)
 	late := b.backend(2)
 	if err := late.SetDown("eth0"); err != nil {
@@ -143,6 +159,7 @@ func TestBackendAppears(t *testing.T) {
 	if err := late.SetUp(t.Context(), "eth0"); err != nil {
 		t.Fatal(err)
 	}
+	addAddress(t, late, "eth0", netip.PrefixFrom(site.Backend6(2), 64))
 	addRoutes(t, late, netip.MustParseAddr("10.20.0.1"), netip.MustParseAddr("fd00:20::1"))
 	found := func(s api.Status) bool {
 		return nextHop(s, site.Backend4(2)) != "unresolved" && nextHop(s, site.Backend6(2)) != "unresolved"
