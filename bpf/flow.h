@@ -9,8 +9,9 @@
  * Readers take no lock. An entry they matched can be replaced under them only
  * if it was evictable, so the worst they see is what an eviction a moment
  * earlier would have shown; what they then refresh is the state and expiry of
- * the flow that came in its place, which its next packet puts right. Writers exclude each other by the first bucket's
- * lock, which also makes all inserts of one key follow one another.
+ * the flow that came in its place, which its next packet puts right. Writers
+ * exclude each other by the first bucket's lock, which also makes all inserts
+ * of one key follow one another.
  */
 #pragma once
 

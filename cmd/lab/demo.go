@@ -192,6 +192,6 @@ func (l *lab) closeAndLook(ctx context.Context) error {
 	err := l.daemon.Stop()
 	pins, gateway := l.daemon.Pins(), l.env.Host(site.Gateway)
 	l.daemon = nil
-	err = errors.Join(err, gateway.Do(func() error { return leftovers(pins) }))
+	err = errors.Join(err, gateway.Do(func() error { return site.Leftovers(pins, l.known) }))
 	return errors.Join(err, l.close())
 }

@@ -25,6 +25,7 @@ const (
 type lab struct {
 	env    *netns.Env
 	dir    string
+	known  map[string]bool // addresses of the gateway without the daemon
 	daemon *site.Daemon
 	stop   context.CancelFunc
 	served *errgroup.Group
@@ -55,8 +56,12 @@ func raise(ctx context.Context, o *options, n int) (l *lab, err error) {
 		}
 		l.served.Go(func() error { return s.Run(serving) })
 	}
+	gateway := l.env.Host(site.Gateway)
+	if err := gateway.Do(func() (err error) { l.known, err = site.Addresses(); return err }); err != nil {
+		return l, err
+	}
 	config := site.Config{Port: backendPort, Backends: site.Members(n)}
-	l.daemon, err = site.Start(ctx, l.env.Host(site.Gateway), o.binary, l.dir, config.String())
+	l.daemon, err = site.Start(ctx, gateway, o.binary, l.dir, config.String())
 	return l, err
 }
 

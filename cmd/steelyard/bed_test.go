@@ -1,15 +1,9 @@
 package main_test
 
 import (
-	"errors"
-	"fmt"
-	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"testing"
-
-	"github.com/vishvananda/netlink"
 
 	"steelyard/control/api"
 	"steelyard/testenv/netns"
@@ -40,7 +34,7 @@ func raise(t *testing.T, w netns.World) *bed {
 	env := netns.New(t, w)
 	b := &bed{t: t, env: env, client: env.Host(site.Client), gateway: env.Host(site.Gateway)}
 	if err := b.gateway.Do(func() (err error) {
-		b.known, err = addresses()
+		b.known, err = site.Addresses()
 		return err
 	}); err != nil {
 		t.Fatal(err)
@@ -115,50 +109,9 @@ func (b *bed) stop() {
 	}
 	pins := b.daemon.Pins()
 	b.daemon = nil
-	if err := b.gateway.Do(func() error { return leftovers(pins, b.known) }); err != nil {
+	if err := b.gateway.Do(func() error { return site.Leftovers(pins, b.known) }); err != nil {
 		b.t.Error(err)
 	}
-}
-
-// leftovers looks for pins, XDP programs and addresses that are not among those
-// known, in the thread's namespace.
-func leftovers(pins string, known map[string]bool) error {
-	var errs []error
-	links, err := netlink.LinkList()
-	if err != nil {
-		return fmt.Errorf("list devices: %w", err)
-	}
-	for _, l := range links {
-		if x := l.Attrs().Xdp; x != nil && x.Attached {
-			errs = append(errs, fmt.Errorf("an XDP program was left on %s", l.Attrs().Name))
-		}
-	}
-	addrs, err := addresses()
-	for a := range addrs {
-		if !known[a] {
-			errs = append(errs, fmt.Errorf("the address %s was left behind", a))
-		}
-	}
-	if _, err := os.Stat(pins); err == nil {
-		errs = append(errs, fmt.Errorf("pins were left in %s", pins))
-	}
-	return errors.Join(append(errs, err)...)
-}
-
-// addresses lists the addresses of the thread's namespace with the lengths of
-// their subnets, but for those that the kernel makes itself.
-func addresses() (map[string]bool, error) {
-	list, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, fmt.Errorf("list addresses: %w", err)
-	}
-	out := map[string]bool{}
-	for _, a := range list {
-		if n := a.(*net.IPNet); !n.IP.IsLinkLocalUnicast() && !n.IP.IsLoopback() {
-			out[n.String()] = true
-		}
-	}
-	return out, nil
 }
 
 // has tells whether the gateway has an address such as "10.0.0.1/24".
@@ -166,7 +119,7 @@ func (b *bed) has(address string) bool {
 	b.t.Helper()
 	var have map[string]bool
 	if err := b.gateway.Do(func() (err error) {
-		have, err = addresses()
+		have, err = site.Addresses()
 		return err
 	}); err != nil {
 		b.t.Fatal(err)

@@ -17,11 +17,7 @@ import (
 // both directions.
 func TestIperfFragments(t *testing.T) {
 	t.Parallel()
-	need(t, "iperf3", "iperf3")
-	b := raise(t, site.World(1))
-	b.background(b.backend(1), "iperf3", "--server")
-	b.waitListening(b.backend(1), netip.AddrPortFrom(site.Backend6(1), 5201))
-	b.start(site.Config{Ports: []string{"5201/udp", "5201/tcp"}, Port: 5201, Backends: site.Members(1)}.String())
+	b := raiseIperf(t)
 	for _, vip := range []netip.Addr{site.VIP4, site.VIP6} {
 		for name, options := range map[string][]string{"to the backend": nil, "to the client": {"--reverse"}} {
 			t.Run(fmt.Sprint(vip, " ", name), func(t *testing.T) {

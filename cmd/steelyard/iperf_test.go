@@ -32,15 +32,21 @@ type iperfSum struct {
 	LostPackets int     `json:"lost_packets"`
 }
 
-// TestIperf runs iperf3, whose control connection and data flow have different
-// ports: one backend, so that both reach the same server.
-func TestIperf(t *testing.T) {
-	t.Parallel()
+// raiseIperf raises a site with an iperf3 server. Its control connection and
+// data flow have different ports: one backend, so that both reach the same.
+func raiseIperf(t *testing.T) *bed {
+	t.Helper()
 	need(t, "iperf3", "iperf3")
 	b := raise(t, site.World(1))
 	b.background(b.backend(1), "iperf3", "--server")
 	b.waitListening(b.backend(1), netip.AddrPortFrom(site.Backend6(1), 5201))
 	b.start(site.Config{Ports: []string{"5201/udp", "5201/tcp"}, Port: 5201, Backends: site.Members(1)}.String())
+	return b
+}
+
+func TestIperf(t *testing.T) {
+	t.Parallel()
+	b := raiseIperf(t)
 	for _, vip := range []netip.Addr{site.VIP4, site.VIP6} {
 		t.Run("TCP "+vip.String(), func(t *testing.T) {
 			got := b.iperf(t, vip).End.SumReceived

@@ -61,7 +61,7 @@ func TestStop(t *testing.T) {
 			t.Errorf("%s: %v", s, err)
 		}
 		b.daemon = nil
-		if err := b.gateway.Do(func() error { return leftovers(d.Pins(), b.known) }); err != nil {
+		if err := b.gateway.Do(func() error { return site.Leftovers(d.Pins(), b.known) }); err != nil {
 			t.Errorf("%s: %v", s, err)
 		}
 		if entries, err := os.ReadDir(filepath.Dir(d.ConfigFile())); err != nil || len(entries) != 1 {
